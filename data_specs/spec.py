@@ -1,0 +1,217 @@
+"""A dataset spec: the YAML that declares which tracks, how they are treated and what is written.
+
+Everything here decides bytes of the result, so all of it enters the hash that names a stage's
+parts. How *fast* a build runs (processes, connections) is not declared here, see ``BuildConfig``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+__all__ = ["DatasetSpec", "SpecError", "load_spec"]
+
+
+class SpecError(ValueError):
+    """A spec that cannot be used; the message names file, field, value and fix."""
+
+
+class Settings(BaseModel):
+    """Frozen, and refuses fields it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LocalSource(Settings):
+    """A folder of one's own music, read where it lies."""
+
+    type: Literal["local"] = "local"
+    folder: str = Field(description="Folder that is searched, sub-folders included")
+    suffixes: tuple[str, ...] = (".flac", ".mp3", ".m4a", ".ogg", ".opus", ".wav", ".webm", ".aac", ".aiff")
+
+
+class UrlsSource(Settings):
+    """A table of addresses: CSV, TSV, Parquet or JSON lines with a ``url`` column.
+
+    Optional columns: ``track_id``, ``title``, ``labels`` (``;`` between labels), ``split``.
+    """
+
+    type: Literal["urls"] = "urls"
+    table: str = Field(description="Path of the table")
+
+
+class AudioSetSource(Settings):
+    """AudioSet segment lists; every distinct video becomes one full-length track."""
+
+    type: Literal["audioset"] = "audioset"
+    segments: tuple[str, ...] = Field(min_length=1, description="Segment CSV files as published")
+    ontology: str = Field(description="ontology.json as published")
+    root: str = Field("/m/04rlf", description="Ontology node; tracks with a label at or below it are taken (Music)")
+    require: tuple[str, ...] = Field((), description="Label ids of which a track needs at least one")
+    forbid: tuple[str, ...] = Field((), description="Label ids that exclude a track")
+    url_template: str = "https://www.youtube.com/watch?v={track_id}"
+
+
+class RenderedSource(Settings):
+    """Songs of known form that this project renders and serves from a loopback web site."""
+
+    type: Literal["rendered"] = "rendered"
+    num_songs: int = Field(240, ge=1, le=100_000)
+    seed: int = 0
+    port: int = Field(8437, ge=1024, le=65535, description="Loopback port of the site; part of every song's address")
+    min_duration_s: float = Field(45.0, ge=5)
+    max_duration_s: float = Field(120.0, le=600)
+    broken: bool = Field(True, description="Also list one song of each kind of fault (404, 403, truncated ...)")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> RenderedSource:
+        if self.min_duration_s > self.max_duration_s:
+            raise ValueError(
+                f"min_duration_s {self.min_duration_s} must not exceed max_duration_s {self.max_duration_s}"
+            )
+        return self
+
+
+Source = Annotated[LocalSource | UrlsSource | AudioSetSource | RenderedSource, Field(discriminator="type")]
+
+
+class SplitSettings(Settings):
+    """A track's split is a hash of its id: adding tracks never moves one."""
+
+    test_percent: float = Field(10.0, ge=0, le=100)
+    valid_percent: float = Field(0.0, ge=0, le=100)
+    salt: str = "collap"
+
+    @model_validator(mode="after")
+    def _leaves_train(self) -> SplitSettings:
+        if self.test_percent + self.valid_percent >= 100:
+            raise ValueError(
+                f"test_percent {self.test_percent} + valid_percent {self.valid_percent} must stay below 100"
+            )
+        return self
+
+
+class HarvestSettings(Settings):
+    """How media are fetched through yt-dlp."""
+
+    format: str = Field("bestaudio/best", description="yt-dlp format selection")
+    min_duration_s: float = Field(20.0, ge=0, description="Shorter tracks are not downloaded, where the site says")
+    max_duration_s: float = Field(1200.0, gt=0)
+    attempts: int = Field(3, ge=1, le=20, description="Tries per track for transient faults")
+    timeout_s: float = Field(20.0, gt=0, description="Per socket operation")
+    requests_per_hour: float | None = Field(None, gt=0, description="Upper bound on tracks begun per hour")
+    cookies: str | None = Field(None, description="Netscape cookie file")
+    proxy: str | None = None
+    player_clients: tuple[str, ...] = Field((), description="YouTube player clients, yt-dlp's choice when empty")
+
+
+class AudioSettings(Settings):
+    """Which decoded tracks are accepted."""
+
+    min_duration_s: float = Field(30.0, ge=0)
+    max_duration_s: float = Field(900.0, gt=0)
+    max_silence_ratio: float = Field(0.5, ge=0, le=1)
+    max_clipping_ratio: float = Field(0.02, ge=0, le=1)
+    min_bandwidth_hz: float = Field(2000.0, ge=0)
+    duration_tolerance_s: float = Field(2.0, ge=0, description="Decoded against stated duration")
+
+
+class StructureSettings(Settings):
+    """The analyser."""
+
+    engine: Literal["core"] = "core"
+    min_section_s: float = Field(5.0, gt=0)
+
+
+class CaptionSettings(Settings):
+    """The captioner."""
+
+    captioner: Literal["rules"] = "rules"
+    min_words: int = Field(250, ge=0)
+    seed: int = Field(0, description="Chooses among equivalent wordings")
+
+
+class FeatureSettings(Settings):
+    """The frozen encoder whose per-second vectors training reads."""
+
+    encoder: Literal["spectral"] = "spectral"
+
+
+class DatasetSpec(Settings):
+    """What a dataset is."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="Lower case letters, digits and dashes")
+    description: str = ""
+    source: Source
+    split: SplitSettings = SplitSettings()
+    limit: int | None = Field(None, ge=1, description="Only the first N tracks of the fixed order")
+    partition_size: int = Field(256, ge=1, le=10_000, description="Tracks per partition, and so per shard at most")
+    harvest: HarvestSettings = HarvestSettings()
+    audio: AudioSettings = AudioSettings()
+    structure: StructureSettings = StructureSettings()
+    caption: CaptionSettings = CaptionSettings()
+    features: FeatureSettings = FeatureSettings()
+
+
+def load_spec(path: str | Path) -> DatasetSpec:
+    """Read and validate a spec. Relative paths inside it are taken from the spec's own folder.
+
+    Raises:
+        SpecError: file missing, not YAML, or a field unknown, missing or out of bounds.
+    """
+    path = Path(path)
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SpecError(f"no spec at {path}; the ones that come with the project are in data_specs/*.yaml") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"cannot read spec {path}: {error}") from error
+    except yaml.YAMLError as error:
+        raise SpecError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise SpecError(f"{path}: expected a mapping with the field 'name', got {type(raw).__name__}")
+    try:
+        return _absolute_paths(DatasetSpec.model_validate(raw), path.resolve().parent)
+    except ValidationError as error:
+        raise SpecError(explain(error, str(path))) from error
+
+
+def explain(error: ValidationError, where: str) -> str:
+    """One line per wrong field: its dotted name, what was wrong and the value that was given."""
+    lines = []
+    for item in error.errors():
+        # A discriminated union repeats its tag in the location; a reader wants the YAML path.
+        names = [str(part) for part in item["loc"]]
+        field = ".".join(n for n in names if n not in {"local", "urls", "audioset", "rendered"} or n == names[-1])
+        if item["type"] == "extra_forbidden":
+            lines.append(f"{where}: unknown field '{field}' (value {item['input']!r}); remove it or correct its name")
+        elif item["type"] == "missing":
+            lines.append(f"{where}: field '{field}' is missing")
+        else:
+            lines.append(f"{where}: field '{field}' = {item['input']!r}: {item['msg']}")
+    return "\n".join(lines)
+
+
+def _absolute_paths(spec: DatasetSpec, folder: Path) -> DatasetSpec:
+    def absolute(value: str) -> str:
+        return str((folder / Path(value).expanduser()).resolve())
+
+    source: Any = spec.source
+    if isinstance(source, LocalSource):
+        source = source.model_copy(update={"folder": absolute(source.folder)})
+    elif isinstance(source, UrlsSource):
+        source = source.model_copy(update={"table": absolute(source.table)})
+    elif isinstance(source, AudioSetSource):
+        source = source.model_copy(
+            update={
+                "segments": tuple(absolute(s) for s in source.segments),
+                "ontology": absolute(source.ontology),
+            }
+        )
+    harvest = spec.harvest
+    if harvest.cookies:
+        harvest = harvest.model_copy(update={"cookies": absolute(harvest.cookies)})
+    return spec.model_copy(update={"source": source, "harvest": harvest})
