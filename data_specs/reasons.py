@@ -49,6 +49,8 @@ class Reason(StrEnum):
     # audio
     FILE_MISSING = "file_missing"
     FILE_EMPTY = "file_empty"
+    FILE_CHANGED = "file_changed"
+    PERMISSION_DENIED = "permission_denied"
     UNDECODABLE = "undecodable"
     TOO_SHORT = "too_short"
     TOO_LONG = "too_long"
@@ -77,7 +79,7 @@ _TRANSIENT = {
     Reason.INTERNAL_ERROR,
 }
 _SESSION = {Reason.RATE_LIMITED, Reason.BOT_CHECK, Reason.LOGIN_REQUIRED, Reason.GEO_BLOCKED, Reason.AGE_RESTRICTED}
-_OPERATOR = {Reason.FILE_MISSING}
+_OPERATOR = {Reason.FILE_MISSING, Reason.FILE_CHANGED, Reason.PERMISSION_DENIED}
 
 
 def reason_class(reason: Reason) -> ReasonClass:

@@ -27,6 +27,8 @@ class Track:
     """``train``, ``valid`` or ``test``."""
     title: str | None = None
     labels: tuple[str, ...] = ()
+    revision: str | None = None
+    """Changes when the content behind ``url`` is known to have changed (local files: size and time)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,138 @@
+"""One build of one dataset, as a plain function; the Prefect flow drives the same pieces."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from data_specs.reasons import Reason, ReasonClass
+from data_specs.spec import DatasetSpec, RenderedSource, load_spec
+from tasks.engine.errors import BuildError
+from tasks.engine.parts import PartInfo
+from tasks.engine.pools import Pools
+from tasks.engine.schedule import Submit, stream
+from tasks.engine.stage import Partition, PartitionStage, StageRun, TrackStage, run_stage
+from tasks.engine.workspace import Workspace
+from tasks.reporting.card import BuildReport, write_summary
+from tasks.reporting.funnel import funnel
+from tasks.select import Selection, select
+from tasks.shards.publish import publish_tables
+from tasks.stages import stages_of
+
+AnyStage = TrackStage | PartitionStage
+
+
+class BuildConfig(BaseModel):
+    """What to build, where, and with how much of the machine. No field but ``spec`` and ``limit`` changes a byte."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, title="Build")
+
+    spec: str = Field("data_specs/demo.yaml", description="Dataset spec, a YAML file")
+    workspace: str | None = Field(None, description="Folder of the build; runs/<name of the dataset> when empty")
+    limit: int | None = Field(None, ge=1, description="Only the first N tracks, instead of the spec's limit")
+    retry: tuple[ReasonClass | Reason, ...] = Field(
+        (), description="Try dropped tracks again: reasons or classes of reasons, e.g. transient"
+    )
+    downloads: int = Field(4, ge=1, le=64, description="Tracks fetched at the same time")
+    processes: int | None = Field(None, ge=1, le=256, description="Analysis processes; one per core when empty")
+
+    def load(self) -> tuple[DatasetSpec, Workspace]:
+        """The spec and the workspace this configuration names."""
+        spec = load_spec(self.spec)
+        if self.limit is not None:
+            spec = spec.model_copy(update={"limit": self.limit})
+        return spec, Workspace(Path(self.workspace or f"runs/{spec.name}").expanduser().resolve())
+
+
+@dataclass(slots=True)
+class Build:
+    """An opened build: locked workspace, selected tracks, pools, running source."""
+
+    spec: DatasetSpec
+    workspace: Workspace
+    selection: Selection
+    stages: tuple[AnyStage, ...]
+    run: StageRun
+    started: float
+
+    def slots(self) -> dict[str, int]:
+        """Two partitions per stage: the second one fills the pool while the first one's last tracks end."""
+        return {stage.name: 2 for stage in self.stages}
+
+    def stream(self, submit: Submit, on_part: Callable[[PartInfo], None]) -> dict[str, dict[str, PartInfo]]:
+        return stream(self.stages, self.selection.partitions, self.slots(), submit, on_part)
+
+    def finish(self, parts: Mapping[str, Mapping[str, PartInfo]]) -> BuildReport:
+        """Publish tables, card and summary.
+
+        Raises:
+            BuildError: no track survived.
+        """
+        rows = funnel([stage.name for stage in self.stages], parts, len(self.selection.tracks))
+        records = {stage.name: stage.record for stage in self.stages}
+        origin = {track.track_id: (track.split, track.url) for track in self.selection.tracks}
+        publish_tables(parts, records, origin, self.workspace)
+        if not any(info["shards"].counts.get("ok") for info in parts.values()):
+            reasons = [f"{row.stage}: {reason} {n}" for row in rows for reason, n in row.reasons.items()]
+            raise BuildError(
+                f"none of {len(self.selection.tracks)} tracks survived ({'; '.join(reasons)}); "
+                f"{self.workspace.failures} has a row per track"
+            )
+        return write_summary(self.spec, self.workspace, rows, time.monotonic() - self.started)
+
+
+@contextmanager
+def open_build(config: BuildConfig) -> Iterator[Build]:
+    """Lock the workspace, select the tracks, start pools and, for rendered songs, their web site.
+
+    Raises:
+        SpecError, BuildError: the spec, the source or the workspace cannot be used.
+    """
+    started = time.monotonic()
+    spec, workspace = config.load()
+    selection = select(spec)
+    with ExitStack() as stack:
+        stack.enter_context(workspace.locked())
+        pools = stack.enter_context(Pools(config.downloads, config.processes or os.cpu_count() or 1))
+        if isinstance(spec.source, RenderedSource):
+            from tasks.demo.site import Site
+
+            stack.enter_context(Site(spec.source, workspace.root / "site"))
+        run = StageRun(workspace=workspace, pools=pools, retry=frozenset(config.retry))
+        yield Build(spec, workspace, selection, stages_of(spec), run, started)
+
+
+def build(
+    config: BuildConfig,
+    on_row: Callable[[str, str], None] = lambda stage, result: None,
+    on_part: Callable[[PartInfo], None] = lambda info: None,
+    on_detail: Callable[[str], None] = lambda text: None,
+) -> BuildReport:
+    """Build a dataset, or finish one that was begun.
+
+    Args:
+        on_row: told ``(stage, "ok" or reason)`` for every track outcome, from worker threads.
+        on_part: told of every finished part.
+        on_detail: told what deserves a line in a log.
+
+    Raises:
+        SpecError, BuildError: a person must act; what was finished before stays valid.
+    """
+    with open_build(config) as opened:
+        opened.run.on_row, opened.run.on_detail = on_row, on_detail
+        with ThreadPoolExecutor(sum(opened.slots().values()), thread_name_prefix="partition") as threads:
+
+            def submit(stage: AnyStage, partition: Partition, parts: Mapping[str, PartInfo]) -> Future[PartInfo]:
+                return threads.submit(run_stage, stage, partition, parts, opened.run)
+
+            return opened.finish(opened.stream(submit, on_part))
+
+
+__all__ = ["Build", "BuildConfig", "BuildError", "BuildReport", "build", "open_build"]

@@ -1,0 +1,34 @@
+"""What stops a build, as opposed to what drops a track."""
+
+from __future__ import annotations
+
+import errno
+
+
+class BuildError(RuntimeError):
+    """The build cannot go on until a person acts; the message names the value and the fix.
+
+    Everything that was finished before stays valid, and a re-run goes on from there.
+    """
+
+
+_FIXES = {
+    errno.ENOSPC: "the disk is full: free some space",
+    errno.EDQUOT: "the disk quota is used up: free some space or raise it",
+    errno.EACCES: "no permission: make the folder writable for this user or choose another workspace",
+    errno.EPERM: "not permitted: make the folder writable for this user or choose another workspace",
+    errno.EROFS: "the file system is read-only: choose another workspace",
+    errno.EMFILE: "too many open files: raise the limit (ulimit -n) or lower the number of downloads",
+}
+
+
+def operator_error(error: BaseException) -> BuildError | None:
+    """The build-stopping error that an exception stands for, or None if it concerns one track only."""
+    if isinstance(error, BuildError):
+        return error
+    if isinstance(error, OSError) and error.errno in _FIXES:
+        where = f" at {error.filename}" if error.filename else ""
+        return BuildError(f"{_FIXES[error.errno]}{where}, then run the same command again ({error})")
+    if isinstance(error, MemoryError):
+        return BuildError("out of memory: lower the number of processes, then run the same command again")
+    return None

@@ -1,0 +1,114 @@
+"""Threads and processes that the stages of one build share.
+
+Threads serve stages that wait (downloads), processes those that compute (analysis). Stages of
+several partitions share them, so a build never uses more of either than it was given.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from types import TracebackType
+from typing import Literal, TypeVar
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+PoolKind = Literal["threads", "processes"]
+
+
+class WorkerCrashed(Exception):
+    """The process that worked on an item died (a decoder crashed, the kernel killed it)."""
+
+
+class Pools:
+    """Context manager around one thread pool and one process pool."""
+
+    def __init__(self, num_threads: int, num_processes: int) -> None:
+        self._num_processes = num_processes
+        self._threads = ThreadPoolExecutor(num_threads, thread_name_prefix="track")
+        self._processes: ProcessPoolExecutor | None = None
+        self._guard = threading.Lock()
+
+    def map(self, kind: PoolKind, function: Callable[[T], U], items: Sequence[T]) -> Iterator[tuple[T, U | Exception]]:
+        """Yield ``(item, result or exception)`` in the order of completion.
+
+        An item whose worker process dies is tried once more in a process of its own, so that one bad
+        file can neither stop the build nor take its neighbours down; then it yields ``WorkerCrashed``.
+        """
+        if kind == "threads":
+            yield from _collect({self._threads.submit(function, item): item for item in items})
+            return
+        crashed: list[T] = []
+        for item, result in _collect(self._submit(function, items)):
+            if isinstance(result, BrokenProcessPool):
+                crashed.append(item)
+            else:
+                yield item, result
+        for item in crashed:
+            yield item, self._alone(function, item)
+
+    def _submit(self, function: Callable[[T], U], items: Sequence[T]) -> dict[Future[U], T]:
+        with self._guard:
+            try:
+                if self._processes is None:
+                    self._processes = _process_pool(self._num_processes)
+                return {self._processes.submit(function, item): item for item in items}
+            except BrokenProcessPool:
+                self._processes = _process_pool(self._num_processes)
+                return {self._processes.submit(function, item): item for item in items}
+
+    def _alone(self, function: Callable[[T], U], item: T) -> U | Exception:
+        with _process_pool(1) as pool:
+            future = pool.submit(function, item)
+            error = future.exception()
+            if isinstance(error, BrokenProcessPool):
+                return WorkerCrashed(str(error))
+            return future.result() if error is None else _as_exception(error)
+
+    def __enter__(self) -> Pools:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        if self._processes is not None:
+            self._processes.shutdown(wait=True, cancel_futures=True)
+
+
+def _collect(futures: dict[Future[U], T]) -> Iterator[tuple[T, U | Exception]]:
+    try:
+        for future in as_completed(futures):
+            error = future.exception()
+            yield futures[future], future.result() if error is None else _as_exception(error)
+    finally:
+        for future in futures:  # the consumer stopped early: do not begin what has not begun
+            future.cancel()
+
+
+def _as_exception(error: BaseException) -> Exception:
+    if not isinstance(error, Exception):
+        raise error
+    return error
+
+
+def _process_pool(num_processes: int) -> ProcessPoolExecutor:
+    # spawn: a forked child of a process with threads can inherit a held lock and hang
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(num_processes, mp_context=context, initializer=_start_worker, initargs=(os.getpid(),))
+
+
+def _start_worker(parent: int) -> None:
+    """Use one core per worker, and end with the build even if it is killed."""
+    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")  # before numpy loads
+
+    def leave_with_parent() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=leave_with_parent, daemon=True).start()

@@ -1,0 +1,265 @@
+"""A stage over one partition: reuse what exists, compute the rest, publish the part.
+
+Three levels of "not again", from cheap to fine:
+
+1. A part whose name exists is not read beyond its footer.
+2. Where a part is missing, rows of *any* earlier part of the stage with the same row key are taken
+   over: one re-tried download in a partition does not re-caption its 255 neighbours.
+3. Rows that a killed run finished are in the journal.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import pyarrow.parquet as pq
+
+from data_specs.arrow import identity_fields
+from data_specs.hashing import digest
+from data_specs.outcomes import Outcome, Status, failed
+from data_specs.reasons import Reason, ReasonClass, reason_class
+from data_specs.records import AudioFacts, Caption, Harvest, Structure, Track
+from tasks.engine.errors import operator_error
+from tasks.engine.journal import Journal
+from tasks.engine.parts import PartInfo, Row, read_part_info, read_rows, write_part
+from tasks.engine.pools import PoolKind, Pools, WorkerCrashed
+from tasks.engine.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partition:
+    """A fixed, ordered slice of the selected tracks, all of one split: the unit of work."""
+
+    name: str
+    """Split and number, e.g. ``train-00003``."""
+    split: str
+    tracks: tuple[Track, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What is known of one track when a stage gets it: the records of the stage's inputs."""
+
+    track: Track
+    harvest: Harvest | None = None
+    audio: AudioFacts | None = None
+    structure: Structure | None = None
+    caption: Caption | None = None
+
+
+class Stage(Protocol):
+    """What a stage declares. Instances are frozen and picklable: they travel to worker processes."""
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    """Raise it when the stage's code changes what it writes."""
+    record: ClassVar[type]
+    inputs: ClassVar[tuple[str, ...]]
+    """Stages whose records it reads; a track must be ``ok`` in all of them."""
+
+    def settings(self) -> Any:
+        """Plain data that decides the result, for the name of the part."""
+
+    def basis(self, known: Known) -> Any:
+        """Plain data that decides the result for one track, for the row's key."""
+
+    def keeps(self, row: Row, workspace: Workspace) -> bool:
+        """Whether an earlier row with the same key still stands (its file exists, say)."""
+
+
+class TrackStage(Stage, Protocol):
+    """A stage that treats each track by itself."""
+
+    pool: ClassVar[PoolKind]
+
+    def process(self, known: Known, workspace: Path) -> Outcome: ...
+
+
+class PartitionStage(Stage, Protocol):
+    """A stage that writes one file for the whole partition."""
+
+    def process_partition(
+        self, partition: Partition, tracks: Sequence[Known], key: str, workspace: Workspace, pools: Pools
+    ) -> list[Outcome]: ...
+
+
+@dataclass(slots=True)
+class StageRun:
+    """Everything one build hands to its stages; shared by the threads that work on partitions."""
+
+    workspace: Workspace
+    pools: Pools
+    retry: frozenset[Reason | ReasonClass] = frozenset()
+    on_row: Callable[[str, str], None] = lambda stage, result: None
+    """Told ``(stage, "ok" or reason)`` for every row that was computed."""
+    on_detail: Callable[[str], None] = lambda text: None
+    """Told what deserves a line in the log."""
+    row_index: dict[str, dict[str, Path]] = field(default_factory=dict)
+    """Per stage: which part, written before this build, holds a row key."""
+    scanning: threading.Lock = field(default_factory=threading.Lock)
+
+
+def part_key(stage: Stage, partition: Partition, parts: Mapping[str, PartInfo]) -> str:
+    """The name of a stage's result for a partition, given the parts of its inputs."""
+    tracks = [identity_fields(track) for track in partition.tracks]
+    inputs = [parts[name].identity for name in stage.inputs]
+    return digest(stage.name, stage.version, stage.settings(), tracks, inputs)
+
+
+def row_key(stage: Stage, known: Known) -> str:
+    return digest(stage.name, stage.version, known.track.track_id, stage.basis(known))
+
+
+def find_part(stage: Stage, partition: Partition, parts: Mapping[str, PartInfo], run: StageRun) -> PartInfo | None:
+    """The part if it exists and nothing in it is to be tried again, else None."""
+    key = part_key(stage, partition, parts)
+    path = run.workspace.part(stage.name, partition.name, key)
+    info = read_part_info(path, stage.name, partition.name, key)
+    return None if info is None or _wants_retry(info.counts, run.retry) else info
+
+
+def run_stage(
+    stage: TrackStage | PartitionStage, partition: Partition, parts: Mapping[str, PartInfo], run: StageRun
+) -> PartInfo:
+    """Make sure that the stage's part for a partition exists.
+
+    Args:
+        parts: the parts of this partition's earlier stages by stage name.
+
+    Raises:
+        BuildError: a person must act (disk full, no permission, harvest paused ...). Rows that were
+            finished before are journalled.
+    """
+    started = time.monotonic()
+    try:
+        existing = find_part(stage, partition, parts, run)
+        if existing is not None:
+            return existing
+        key = part_key(stage, partition, parts)
+        path = run.workspace.part(stage.name, partition.name, key)
+        known = _known_tracks(stage, partition, parts)
+        if hasattr(stage, "process"):
+            rows, num_new = _track_rows(stage, partition, known, run)  # type: ignore[arg-type]
+        else:
+            rows, num_new = _partition_rows(stage, partition, known, key, run), len(known)
+        info = write_part(path, stage.name, partition.name, key, stage.record, rows)
+        run.workspace.journal(stage.name, partition.name).unlink(missing_ok=True)
+    except (OSError, MemoryError) as error:
+        raise operator_error(error) or error from error
+    return replace(info, num_new=num_new, seconds=time.monotonic() - started)
+
+
+def _wants_retry(results: Iterable[str], retry: frozenset[Reason | ReasonClass]) -> bool:
+    return any(result != "ok" and _matches(Reason(result), retry) for result in results)
+
+
+def _matches(reason: Reason, retry: frozenset[Reason | ReasonClass]) -> bool:
+    return reason in retry or reason_class(reason) in retry
+
+
+_RECORD_NAMES = {f.name for f in fields(Known)} - {"track"}
+
+
+def _known_tracks(stage: Stage, partition: Partition, parts: Mapping[str, PartInfo]) -> list[Known]:
+    """The partition's tracks that are ``ok`` in every input, in order, with the inputs' records."""
+    records: dict[str, dict[str, Any]] = {}
+    for name in stage.inputs:
+        rows = read_rows(parts[name].path, _record_type(name))
+        records[name] = {row.track_id: row.outcome.record for row in rows if row.outcome.status is Status.OK}
+    return [
+        Known(track=track, **{name: records[name][track.track_id] for name in stage.inputs})
+        for track in partition.tracks
+        if all(track.track_id in records[name] for name in stage.inputs)
+    ]
+
+
+def _record_type(stage_name: str) -> type:
+    assert stage_name in _RECORD_NAMES, f"{stage_name} is not an input a stage can read"
+    return {"harvest": Harvest, "audio": AudioFacts, "structure": Structure, "caption": Caption}[stage_name]
+
+
+def _partition_rows(
+    stage: PartitionStage, partition: Partition, known: Sequence[Known], key: str, run: StageRun
+) -> list[Row]:
+    outcomes = stage.process_partition(partition, known, key, run.workspace, run.pools)
+    rows = [
+        Row(track_id=item.track.track_id, row_key=row_key(stage, item), outcome=outcome)
+        for item, outcome in zip(known, outcomes, strict=True)
+    ]
+    for row in rows:
+        run.on_row(stage.name, str(row.outcome.reason or "ok"))
+    return rows
+
+
+def _track_rows(
+    stage: TrackStage, partition: Partition, known: Sequence[Known], run: StageRun
+) -> tuple[list[Row], int]:
+    keys = {item.track.track_id: row_key(stage, item) for item in known}
+    journal = Journal(run.workspace.journal(stage.name, partition.name), stage.record)
+    with journal:
+        rows = [*_earlier_rows(stage, set(keys.values()), run), *journal.rows]  # the youngest last, so that it wins
+        earlier = {row.row_key: row for row in rows if _stands(row, stage, run)}
+        done = {track_id: earlier[key] for track_id, key in keys.items() if key in earlier}
+        todo = [item for item in known if item.track.track_id not in done]
+        for item, result in run.pools.map(stage.pool, _Process(stage, run.workspace.root), todo):
+            outcome = _outcome_of(result, item, stage, run)
+            row = Row(track_id=item.track.track_id, row_key=keys[item.track.track_id], outcome=outcome)
+            journal.append(row)
+            done[item.track.track_id] = row
+            run.on_row(stage.name, str(outcome.reason or "ok"))
+    return [done[item.track.track_id] for item in known], len(todo)
+
+
+@dataclass(frozen=True, slots=True)
+class _Process:
+    """``stage.process`` of one workspace as a function of one argument that can be pickled."""
+
+    stage: TrackStage
+    workspace: Path
+
+    def __call__(self, known: Known) -> Outcome:
+        return self.stage.process(known, self.workspace)
+
+
+def _outcome_of(result: Outcome | Exception, item: Known, stage: Stage, run: StageRun) -> Outcome:
+    if isinstance(result, Outcome):
+        return result
+    stop = operator_error(result)
+    if stop is not None:
+        raise stop from result
+    reason = Reason.WORKER_CRASHED if isinstance(result, WorkerCrashed) else Reason.INTERNAL_ERROR
+    detail = f"{type(result).__name__}: {result}"
+    run.on_detail(f"{stage.name} of {item.track.track_id}: {reason} ({detail})")
+    return failed(reason, detail)
+
+
+def _stands(row: Row, stage: Stage, run: StageRun) -> bool:
+    reason = row.outcome.reason
+    return stage.keeps(row, run.workspace) and not (reason is not None and _matches(reason, run.retry))
+
+
+def _earlier_rows(stage: Stage, wanted: set[str], run: StageRun) -> list[Row]:
+    """Rows of the stage's earlier parts with a wanted key."""
+    with run.scanning:
+        if stage.name not in run.row_index:
+            run.row_index[stage.name] = _index_rows(run.workspace.root / stage.name)
+        index = run.row_index[stage.name]
+    rows: list[Row] = []
+    for path in {index[key] for key in wanted & index.keys()}:
+        candidates = read_rows(path, stage.record)
+        rows += [row for row in candidates if row.row_key in wanted and index[row.row_key] == path]
+    return rows
+
+
+def _index_rows(folder: Path) -> dict[str, Path]:
+    """Which part holds a row key: the youngest one, where there are several."""
+    paths = sorted(folder.glob("*.parquet"), key=lambda path: (path.stat().st_mtime_ns, path))
+    index: dict[str, Path] = {}
+    for path in paths:
+        index.update(dict.fromkeys(pq.read_table(path, columns=["row_key"])["row_key"].to_pylist(), path))
+    return index

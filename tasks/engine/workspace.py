@@ -1,0 +1,86 @@
+"""The folder of one dataset: parts of every stage, media, shards, manifest, models.
+
+runs/demo/
+  select/     harvest/  audio/  structure/  caption/     parts: <partition>-<key>.parquet
+  shards/     <partition>-<key>.tar and its part
+  features/   <partition>-<key>.npy and its part
+  journal/    partitions in work
+  manifest.parquet  shards.parquet  features.parquet  failures.parquet  build.json  CARD.md
+  models/     one folder per training run
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_specs.publish import sweep
+from tasks.engine.errors import BuildError, operator_error
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Where everything of one dataset lies."""
+
+    root: Path
+
+    def part(self, stage: str, partition: str, key: str) -> Path:
+        return self.root / stage / f"{partition}-{key}.parquet"
+
+    def journal(self, stage: str, partition: str) -> Path:
+        return self.root / "journal" / f"{stage}-{partition}.jsonl"
+
+    @property
+    def manifest(self) -> Path:
+        return self.root / "manifest.parquet"
+
+    @property
+    def shards(self) -> Path:
+        return self.root / "shards.parquet"
+
+    @property
+    def features(self) -> Path:
+        return self.root / "features.parquet"
+
+    @property
+    def failures(self) -> Path:
+        return self.root / "failures.parquet"
+
+    @property
+    def summary(self) -> Path:
+        return self.root / "build.json"
+
+    @property
+    def card(self) -> Path:
+        return self.root / "CARD.md"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the workspace for one build; clean up what killed builds left half written.
+
+        Raises:
+            BuildError: another build holds it, or the folder cannot be written.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise operator_error(error) or BuildError(f"cannot use workspace {self.root}: {error}") from error
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = os.read(descriptor, 32).decode().strip() or "unknown"
+                raise BuildError(
+                    f"workspace {self.root} is in use by process {holder}; wait for it or choose another workspace"
+                ) from None
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            sweep(self.root)
+            yield
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,1 @@
+"""Frozen encoders over accepted audio, once: one vector per second and track."""

@@ -1,0 +1,127 @@
+"""The summary of a build for machines (``build.json``) and for people (``CARD.md``)."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any
+
+import pyarrow.parquet as pq
+import yaml
+
+from data_specs.arrow import from_table
+from data_specs.publish import publish_bytes
+from data_specs.records import Sample
+from data_specs.spec import DatasetSpec
+from tasks.engine.workspace import Workspace
+from tasks.reporting.funnel import FunnelRow, funnel_cells
+from tasks.reporting.tables import markdown_table
+
+_TOOLS = ("collap", "yt-dlp", "av", "soundfile", "soxr", "numpy", "scipy", "pyarrow")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildReport:
+    """What a build left behind."""
+
+    name: str
+    workspace: str
+    funnel: tuple[FunnelRow, ...]
+    num_samples: int
+    num_shards: int
+    hours: float
+    """Of audio in the shards."""
+    mean_words: float
+    num_new: int
+    """Rows computed in this run, over all stages: 0 says that everything was there."""
+    seconds: float
+
+
+def write_summary(spec: DatasetSpec, workspace: Workspace, rows: Sequence[FunnelRow], seconds: float) -> BuildReport:
+    """Write both files and return what they say."""
+    samples = from_table(Sample, pq.read_table(workspace.manifest))
+    report = BuildReport(
+        name=spec.name,
+        workspace=str(workspace.root),
+        funnel=tuple(rows),
+        num_samples=len(samples),
+        num_shards=len({sample.shard for sample in samples}),
+        hours=round(sum(sample.duration_s for sample in samples) / 3600, 3),
+        mean_words=round(statistics.fmean(sample.num_words for sample in samples), 1),
+        num_new=sum(row.num_new for row in rows),
+        seconds=round(seconds, 2),
+    )
+    versions = {tool: version(tool) for tool in _TOOLS}
+    summary = {**asdict(report), "spec": spec.model_dump(mode="json"), "versions": versions}
+    publish_bytes(workspace.summary, json.dumps(summary, indent=1, sort_keys=True).encode())
+    publish_bytes(workspace.card, _card(spec, samples, report, versions).encode())
+    return report
+
+
+def _card(spec: DatasetSpec, samples: Sequence[Sample], report: BuildReport, versions: dict[str, str]) -> str:
+    durations = [sample.duration_s for sample in samples]
+    words = [sample.num_words for sample in samples]
+    splits = Counter(sample.split for sample in samples)
+    licences = Counter(sample.license or "not stated" for sample in samples)
+    front: dict[str, Any] = {
+        "pretty_name": spec.name,
+        "task_categories": ["audio-classification", "text-retrieval"],
+        "tags": ["music", "long-form", "webdataset"],
+        "configs": [
+            {"config_name": "default", "data_files": [{"split": s, "path": f"shards/{s}-*.tar"} for s in splits]}
+        ],
+    }
+    facts = [
+        {"quantity": "pairs", "value": f"{len(samples)}"},
+        {"quantity": "hours of audio", "value": f"{report.hours}"},
+        {"quantity": "seconds per track, mean (min to max)", "value": _spread(durations)},
+        {"quantity": "words per caption, mean (min to max)", "value": _spread(words)},
+        {"quantity": "shards", "value": f"{report.num_shards}"},
+        *({"quantity": f"split {name}", "value": f"{count}"} for name, count in sorted(splits.items())),
+    ]
+    return f"""---
+{yaml.safe_dump(front, sort_keys=False).strip()}
+---
+
+# {spec.name}
+
+{spec.description}
+
+{markdown_table(facts)}
+
+## Funnel
+
+{markdown_table([{k: v for k, v in cells.items() if k != "new"} for cells in funnel_cells(report.funnel)])}
+
+`failures.parquet` has a row per dropped track: stage, reason, its class and the raw message.
+
+## Licences stated by the sources
+
+{markdown_table([{"licence": name, "tracks": str(count)} for name, count in licences.most_common(20)])}
+
+## Reading it
+
+Every sample is `<track_id>.flac` (16 kHz mono), `<track_id>.txt` (the caption) and `<track_id>.json` (structure,
+sections, provenance). `manifest.parquet` lists the samples, `shards.parquet` the tars with their SHA-256.
+
+```python
+import pandas as pd, webdataset as wds
+
+shards = pd.read_parquet("shards.parquet")
+urls = [f"shards/{{name}}" for name in shards[shards.split == "train"].shard]
+for sample in wds.WebDataset(urls, shardshuffle=False):
+    print(sample["__key__"], len(sample["flac"]), sample["txt"][:80])
+```
+
+## Made with
+
+{", ".join(f"{tool} {number}" for tool, number in versions.items())}
+"""
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{statistics.fmean(values):.1f} ({min(values):.1f} to {max(values):.1f})"

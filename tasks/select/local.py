@@ -1,0 +1,53 @@
+"""A folder of one's own music as a source."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+from data_specs.records import Track
+from data_specs.spec import LocalSource
+from tasks.engine.errors import BuildError
+
+
+def local_tracks(source: LocalSource) -> list[Track]:
+    """Every file below the folder with a known suffix, in path order.
+
+    The id is the file name made safe plus a hash of the path relative to the folder: moving the
+    whole folder keeps the ids, and two files of one name stay apart.
+
+    Raises:
+        BuildError: the folder is missing, not a folder or not readable.
+    """
+    folder = Path(source.folder)
+    if not folder.exists():
+        raise BuildError(f"folder {folder} does not exist; set source.folder to a folder of music")
+    if not folder.is_dir():
+        raise BuildError(f"{folder} is not a folder; set source.folder to a folder of music")
+    suffixes = {suffix.lower() for suffix in source.suffixes}
+    paths = []
+    for here, folders, files in os.walk(folder, onerror=_refuse):
+        folders.sort()
+        paths += [Path(here, name) for name in files if Path(name).suffix.lower() in suffixes]
+    return [_track(path, folder) for path in sorted(paths)]
+
+
+def _refuse(error: OSError) -> None:
+    raise BuildError(f"cannot read folder {error.filename}: {error.strerror}") from error
+
+
+def _track(path: Path, folder: Path) -> Track:
+    relative = path.relative_to(folder).as_posix()
+    name = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-")[:60]
+    mark = hashlib.sha256(os.fsencode(relative)).hexdigest()[:8]
+    status = path.stat()
+    return Track(
+        track_id=f"{name}-{mark}" if name else mark,
+        source="local",
+        url=path.resolve().as_uri(),
+        split="",
+        title=path.stem,
+        revision=f"{status.st_size}-{status.st_mtime_ns}",
+    )

@@ -1,0 +1,59 @@
+"""A table of addresses as a source."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pandas as pd
+
+from data_specs.records import Track
+from data_specs.spec import UrlsSource
+from tasks.engine.errors import BuildError
+
+_READERS = {
+    ".csv": lambda path: pd.read_csv(path, dtype=str, keep_default_na=False),
+    ".tsv": lambda path: pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False),
+    ".parquet": lambda path: pd.read_parquet(path).fillna("").astype(str),
+    ".jsonl": lambda path: pd.read_json(path, lines=True, dtype=False).fillna("").astype(str),
+}
+_COLUMNS = {"url", "track_id", "title", "labels", "split"}
+
+
+def url_tracks(source: UrlsSource) -> list[Track]:
+    """One track per row. Without a ``track_id`` column the id is a hash of the address.
+
+    Raises:
+        BuildError: the table is missing, of another format, without ``url`` column, or has a row
+            whose address is not http(s).
+    """
+    path = Path(source.table)
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise BuildError(f"table {path} ends in {path.suffix!r}; use one of {', '.join(_READERS)}")
+    if not path.exists():
+        raise BuildError(f"table {path} does not exist; set source.table")
+    try:
+        table = reader(path)
+    except (ValueError, OSError) as error:  # pandas' and Arrow's parsers raise ValueErrors
+        raise BuildError(f"cannot read table {path}: {error}") from error
+    if "url" not in table.columns:
+        raise BuildError(f"table {path} has no column 'url'; it has {', '.join(map(str, table.columns)) or 'none'}")
+    rows = table.loc[:, [name for name in table.columns if name in _COLUMNS]].to_dict("records")
+    return [_track({str(k): str(v) for k, v in row.items()}, number, path) for number, row in enumerate(rows, 1)]
+
+
+def _track(row: dict[str, str], number: int, path: Path) -> Track:
+    url = row["url"].strip()
+    if urlsplit(url).scheme not in {"http", "https"}:
+        raise BuildError(f"{path}, row {number}: url {url!r} is not an http(s) address")
+    labels = tuple(label.strip() for label in row.get("labels", "").split(";") if label.strip())
+    return Track(
+        track_id=row.get("track_id", "").strip() or hashlib.sha256(url.encode()).hexdigest()[:16],
+        source="urls",
+        url=url,
+        split=row.get("split", "").strip(),
+        title=row.get("title", "").strip() or None,
+        labels=labels,
+    )

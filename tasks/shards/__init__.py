@@ -1,0 +1,1 @@
+"""From captioned tracks to WebDataset tars and the dataset's tables."""

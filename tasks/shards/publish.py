@@ -1,0 +1,93 @@
+"""From the parts of all partitions to the tables a user opens: manifest, shards, features, failures."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from data_specs.arrow import from_dict, to_table
+from data_specs.outcomes import Status
+from data_specs.publish import publish_bytes
+from data_specs.reasons import Reason, reason_class
+from data_specs.records import Features, Sample, ShardEntry
+from tasks.engine.parts import PartInfo, Row, read_rows
+from tasks.engine.workspace import Workspace
+from tasks.shards.pack import sidecar
+
+FAILURE_SCHEMA = pa.schema(
+    [(name, pa.string()) for name in ("track_id", "split", "url", "stage", "reason", "class", "detail")]
+)
+
+
+def publish_tables(
+    parts: dict[str, dict[str, PartInfo]],
+    records: dict[str, type],
+    split_url: dict[str, tuple[str, str]],
+    to: Workspace,
+) -> None:
+    """Write the four tables of a build, each only if it changed.
+
+    Args:
+        parts: by partition and stage name.
+        records: record type by stage name.
+        split_url: split and address by track id, for the failures.
+    """
+    by_stage: dict[str, list[PartInfo]] = {name: [p[name] for p in parts.values()] for name in records}
+    samples = _records(by_stage["shards"], Sample)
+    write_if_changed(to.shards, to_table(ShardEntry, _shard_entries(samples, to)))
+    write_if_changed(to.features, to_table(Features, _records(by_stage["features"], Features)))
+    write_if_changed(to.failures, _failures(by_stage, records, split_url))
+    # Last: whoever finds the manifest finds everything it speaks of.
+    write_if_changed(to.manifest, to_table(Sample, samples))
+
+
+def write_if_changed(path: Path, table: pa.Table) -> None:
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    if not path.exists() or path.read_bytes() != buffer.getvalue():
+        publish_bytes(path, buffer.getvalue())
+
+
+def _records(parts: Sequence[PartInfo], record_type: type) -> list[Any]:
+    rows: Iterable[Row] = (row for part in parts for row in read_rows(part.path, record_type))
+    return [row.outcome.record for row in rows if row.outcome.status is Status.OK]
+
+
+def _shard_entries(samples: Sequence[Sample], workspace: Workspace) -> list[ShardEntry]:
+    shards = dict.fromkeys(sample.shard for sample in samples)
+    sidecars = [sidecar(workspace.root / "shards" / shard) for shard in shards]
+    return [from_dict(ShardEntry, json.loads(path.read_bytes())) for path in sidecars]
+
+
+def _failures(
+    by_stage: dict[str, list[PartInfo]], records: dict[str, type], split_url: dict[str, tuple[str, str]]
+) -> pa.Table:
+    rows = []
+    for stage, parts in by_stage.items():
+        for part in parts:
+            if set(part.counts) <= {"ok"}:
+                continue
+            rows += [
+                _failure(row, stage, split_url) for row in read_rows(part.path, records[stage]) if row.outcome.reason
+            ]
+    return pa.Table.from_pylist(rows, schema=FAILURE_SCHEMA)
+
+
+def _failure(row: Row, stage: str, split_url: dict[str, tuple[str, str]]) -> dict[str, str | None]:
+    split, url = split_url[row.track_id]
+    reason = row.outcome.reason or Reason.INTERNAL_ERROR
+    return {
+        "track_id": row.track_id,
+        "split": split,
+        "url": url,
+        "stage": stage,
+        "reason": str(reason),
+        "class": str(reason_class(reason)),
+        "detail": row.outcome.detail,
+    }

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("DO_NOT_TRACK", "1")
+
+# No deadline: the machines that run this are shared. Derandomised: a red build is red again.
+settings.register_profile("collap", deadline=None, derandomize=True)
+settings.load_profile("collap")
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A loopback port that nothing listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real published lists; not part of the repository."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"real AudioSet and FUTGA files are not at {SHARED_DATA}")
+    return SHARED_DATA

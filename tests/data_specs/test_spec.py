@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from data_specs.spec import AudioSetSource, LocalSource, SpecError, load_spec
+
+SPECS = sorted((Path(__file__).parents[2] / "data_specs").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+def test_specs_that_come_with_the_project_are_valid(path: Path) -> None:
+    assert load_spec(path).name == path.stem
+
+
+def test_there_is_a_spec_for_every_source() -> None:
+    assert {load_spec(path).source.type for path in SPECS} == {"local", "urls", "audioset", "rendered"}
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "spec.yaml"
+    path.write_text(text)
+    return path
+
+
+GOOD = "name: mine\nsource: {type: local, folder: music}\n"
+
+
+def test_relative_paths_start_at_the_spec(tmp_path: Path) -> None:
+    source = load_spec(write(tmp_path, GOOD)).source
+    assert isinstance(source, LocalSource)
+    assert source.folder == str(tmp_path / "music")
+    text = "name: a\nsource: {type: audioset, segments: [x.csv], ontology: ../o.json}\n"
+    source = load_spec(write(tmp_path, text)).source
+    assert isinstance(source, AudioSetSource)
+    assert source.segments == (str(tmp_path / "x.csv"),)
+    assert source.ontology == str(tmp_path.parent / "o.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (GOOD + "partition_siez: 3\n", r"unknown field 'partition_siez' \(value 3\)"),
+        (GOOD + "partition_size: 0\n", r"field 'partition_size' = 0: .*greater than or equal to 1"),
+        (GOOD + "audio: {min_duration_s: -3}\n", r"field 'audio.min_duration_s' = -3"),
+        (GOOD + "split: {test_percent: 60, valid_percent: 40}\n", "must stay below 100"),
+        ("name: mine\nsource: {type: local}\n", r"field 'source.folder' is missing"),
+        ("name: mine\nsource: {type: tape, folder: x}\n", r"field 'source'.*'local', 'urls', 'audioset', 'rendered'"),
+        ("name: Not A Name\nsource: {type: local, folder: x}\n", r"field 'name' = 'Not A Name'"),
+        ("source: {type: local, folder: x}\n", r"field 'name' is missing"),
+        ("- 1\n", "expected a mapping"),
+        ("a: [\n", "not valid YAML"),
+    ],
+)
+def test_a_wrong_spec_names_the_field(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(SpecError, match=message) as caught:
+        load_spec(write(tmp_path, text))
+    assert "spec.yaml" in str(caught.value)
+
+
+def test_a_missing_spec_says_where_others_are(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"no spec at .*nowhere.yaml.*data_specs/"):
+        load_spec(tmp_path / "nowhere.yaml")
+
+
+def test_a_folder_is_not_a_spec(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="cannot read spec"):
+        load_spec(tmp_path)

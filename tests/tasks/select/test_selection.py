@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from data_specs.spec import AudioSetSource, DatasetSpec, LocalSource, SplitSettings, UrlsSource
+from tasks.engine.errors import BuildError
+from tasks.select import select
+from tasks.select.selection import split_of
+
+
+def spec(source: object, **more: object) -> DatasetSpec:
+    return DatasetSpec.model_validate({"name": "x", "source": source, **more})
+
+
+def url_table(folder: Path, ids: list[str], header: str = "track_id,url") -> UrlsSource:
+    path = folder / "urls.csv"
+    path.write_text("\n".join([header, *(f"{i},https://example.org/{i}" for i in ids)]))
+    return UrlsSource(table=str(path))
+
+
+def test_order_and_split_do_not_depend_on_the_order_of_the_source(tmp_path: Path) -> None:
+    ids = [f"song{number}" for number in range(50)]
+    forward = select(spec(url_table(tmp_path, ids)))
+    backward = select(spec(url_table(tmp_path, ids[::-1])))
+    assert forward == backward
+
+
+def test_added_tracks_move_no_other_track(tmp_path: Path) -> None:
+    few = {t.track_id: t.split for t in select(spec(url_table(tmp_path, [f"s{i}" for i in range(100)]))).tracks}
+    more = {t.track_id: t.split for t in select(spec(url_table(tmp_path, [f"s{i}" for i in range(200)]))).tracks}
+    assert few.items() <= more.items()
+
+
+def test_split_shares_are_as_asked() -> None:
+    settings = SplitSettings(test_percent=20, valid_percent=10)
+    shares = Counter(split_of(f"id{number}", settings) for number in range(20_000))
+    assert shares["test"] == pytest.approx(4000, abs=200)
+    assert shares["valid"] == pytest.approx(2000, abs=150)
+
+
+def test_partitions_hold_one_split_and_every_track_once(tmp_path: Path) -> None:
+    ids = [f"s{number}" for number in range(100)]
+    selection = select(spec(url_table(tmp_path, ids), partition_size=7, split={"test_percent": 30}))
+    assert sorted(t.track_id for t in selection.tracks) == sorted(ids)
+    for partition in selection.partitions:
+        assert {t.split for t in partition.tracks} == {partition.split}
+        assert len(partition.tracks) <= 7
+    assert [p.name for p in selection.partitions][:2] == ["train-00000", "train-00001"]
+
+
+def test_limit_takes_a_prefix_of_the_order(tmp_path: Path) -> None:
+    source = url_table(tmp_path, [f"s{number}" for number in range(40)])
+    everything = {t.track_id for t in select(spec(source)).tracks}
+    ten = {t.track_id for t in select(spec(source, limit=10)).tracks}
+    twenty = {t.track_id for t in select(spec(source, limit=20)).tracks}
+    assert len(ten) == 10
+    assert ten < twenty < everything
+
+
+@pytest.mark.parametrize(
+    ("ids", "header", "message"),
+    [
+        (["a", "b", "a"], "track_id,url", r"1 track ids occur more than once \(first: 'a'\)"),
+        (["a/b"], "track_id,url", r"track id 'a/b' is unusable"),
+        (["a"], "track_id,link", r"no column 'url'; it has track_id, link"),
+        ([], "track_id,url", r"has no rows"),
+    ],
+)
+def test_bad_tables(tmp_path: Path, ids: list[str], header: str, message: str) -> None:
+    with pytest.raises(BuildError, match=message):
+        select(spec(url_table(tmp_path, ids, header)))
+
+
+def test_other_bad_tables(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match=r"nowhere.csv does not exist"):
+        select(spec(UrlsSource(table=str(tmp_path / "nowhere.csv"))))
+    (tmp_path / "songs.txt").touch()
+    with pytest.raises(BuildError, match=r"ends in '.txt'; use one of .csv"):
+        select(spec(UrlsSource(table=str(tmp_path / "songs.txt"))))
+    (tmp_path / "odd.csv").write_text("url\nfile:///etc/passwd\n")
+    with pytest.raises(BuildError, match=r"row 1: url 'file:///etc/passwd' is not an http"):
+        select(spec(UrlsSource(table=str(tmp_path / "odd.csv"))))
+    (tmp_path / "odd.parquet").write_bytes(b"no parquet")
+    with pytest.raises(BuildError, match=r"cannot read table"):
+        select(spec(UrlsSource(table=str(tmp_path / "odd.parquet"))))
+
+
+def test_optional_columns(tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_text("url\ttitle\tlabels\tsplit\nhttps://e.org/1\tOne\tjazz; slow\ttest\n")
+    (track,) = select(spec(UrlsSource(table=str(tmp_path / "t.tsv")))).tracks
+    assert (track.title, track.labels, track.split) == ("One", ("jazz", "slow"), "test")
+    assert len(track.track_id) == 16
+
+
+def test_local_folder(tmp_path: Path) -> None:
+    for name in ("a.mp3", "sub/a.MP3", "sub/Übung 1.flac", "notes.txt", "-x.ogg"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x")
+    source = LocalSource(folder=str(tmp_path))
+    before = {t.title: t for t in select(spec(source)).tracks}
+    assert len(select(spec(source)).tracks) == 4
+    assert before["Übung 1"].url.startswith("file:///")
+    (tmp_path / "a.mp3").write_bytes(b"other")
+    after = {t.url: t for t in select(spec(source)).tracks}
+    changed = [t for t in before.values() if after[t.url] != t]
+    assert all(t.url.endswith("/a.mp3") for t in changed)
+
+
+def test_local_folder_that_is_empty_missing_or_a_file(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match=r"no file in .* ends in one of .flac"):
+        select(spec(LocalSource(folder=str(tmp_path))))
+    with pytest.raises(BuildError, match="does not exist; set source.folder"):
+        select(spec(LocalSource(folder=str(tmp_path / "none"))))
+    (tmp_path / "file").touch()
+    with pytest.raises(BuildError, match="is not a folder"):
+        select(spec(LocalSource(folder=str(tmp_path / "file"))))
+
+
+ONTOLOGY = """[
+ {"id": "/m/04rlf", "name": "Music", "child_ids": ["/m/rock", "/m/jazz"]},
+ {"id": "/m/rock", "name": "Rock music", "child_ids": []}, {"id": "/m/jazz", "name": "Jazz", "child_ids": []},
+ {"id": "/m/dog", "name": "Dog", "child_ids": []}]"""
+SEGMENTS = """# Segments csv created Sun Mar  5 10:54:25 2017
+# num_ytids=4, num_segs=5
+# YTID, start_seconds, end_seconds, positive_labels
+--aaaaaaaaa, 0.000, 10.000, "/m/dog,/m/rock"
+bbbb_bbbbbb, 30.000, 40.000, "/m/dog"
+cccccccccc-, 30.000, 40.000, "/m/jazz"
+--aaaaaaaaa, 90.000, 100.000, "/m/jazz"
+"""
+
+
+def audioset(folder: Path, **more: object) -> AudioSetSource:
+    (folder / "ontology.json").write_text(ONTOLOGY)
+    (folder / "train.csv").write_text(SEGMENTS)
+    (folder / "eval_segments.csv").write_text(SEGMENTS.replace("cccccccccc-", "dddddddddd_"))
+    return AudioSetSource.model_validate(
+        {
+            "segments": [str(folder / "train.csv"), str(folder / "eval_segments.csv")],
+            "ontology": str(folder / "ontology.json"),
+            **more,
+        }
+    )
+
+
+def test_audioset_takes_the_music_subtree_once_per_video(tmp_path: Path) -> None:
+    tracks = {t.track_id: t for t in select(spec(audioset(tmp_path), split={"test_percent": 0})).tracks}
+    assert tracks.keys() == {"--aaaaaaaaa", "cccccccccc-", "dddddddddd_"}
+    assert tracks["--aaaaaaaaa"].labels == ("Dog", "Rock music", "Jazz")
+    assert tracks["--aaaaaaaaa"].url == "https://www.youtube.com/watch?v=--aaaaaaaaa"
+    assert tracks["--aaaaaaaaa"].split == "test"  # it stands in the evaluation list as well
+    assert tracks["cccccccccc-"].split == "train"
+
+
+def test_audioset_require_and_forbid(tmp_path: Path) -> None:
+    assert len(select(spec(audioset(tmp_path, forbid=["/m/dog"]))).tracks) == 2
+    assert len(select(spec(audioset(tmp_path, require=["/m/rock"]))).tracks) == 1
+    with pytest.raises(BuildError, match="label '/m/nothing' is not in"):
+        select(spec(audioset(tmp_path, require=["/m/nothing"])))
+
+
+def test_audioset_bad_files(tmp_path: Path) -> None:
+    source = audioset(tmp_path)
+    (tmp_path / "train.csv").write_text("abc;0;10;/m/rock\n")
+    with pytest.raises(BuildError, match=r"train.csv, line 1: expected"):
+        select(spec(source))
+    (tmp_path / "ontology.json").write_text("{}")
+    with pytest.raises(BuildError, match=r"set source.ontology|is not in"):
+        select(spec(source))
+
+
+def test_the_published_lists(shared_data: Path) -> None:
+    folder = shared_data / "audioset"
+    source = AudioSetSource(
+        segments=(str(folder / "balanced_train_segments.csv"), str(folder / "eval_segments.csv")),
+        ontology=str(folder / "ontology.json"),
+    )
+    tracks = select(spec(source, split={"test_percent": 0})).tracks
+    of_split = Counter(t.split for t in tracks)
+    labelled_music = Counter(t.split for t in tracks if "Music" in t.labels)
+    assert labelled_music == {"test": 5695, "train": 6244}
+    assert of_split["test"] > 5695
+    assert of_split["train"] > 6244
+    assert len({t.track_id for t in tracks}) == len(tracks)
