@@ -1,0 +1,172 @@
+"""Judge a harvested file: measured and kept as 16 kHz mono FLAC, measured and rejected, or not sound at all."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from data_specs.outcomes import Outcome, failed, ok, rejected
+from data_specs.publish import publish
+from data_specs.reasons import Reason
+from data_specs.records import AudioFacts, Harvest
+from data_specs.spec import AudioSettings
+from tasks.audio.decode import AudioFile, UndecodableError
+from tasks.audio.loudness import LoudnessMeter
+from tasks.audio.measure import Meter
+from tasks.audio.resample import SAMPLE_RATE_HZ, Resampler
+
+FLAC_FOLDER = Path("audio", "flac")
+
+
+def accept_audio(track_id: str, harvest: Harvest, settings: AudioSettings, workspace: Path) -> Outcome[AudioFacts]:
+    """Decode a media file once, measure it, and keep it as ``audio/flac/<track_id>.flac`` if it passes.
+
+    A plain function of its arguments without state: runs in a process pool, equal input gives equal
+    bytes. A track that breaks a bound is ``rejected`` with all that was measured; ``file`` and
+    ``sha256`` of its record are empty and no file is left.
+
+    Raises:
+        OSError: the workspace cannot be written (disk full, no permission).
+    """
+    path = workspace / harvest.file
+    trouble = _trouble_with_file(path, harvest)
+    if trouble is not None:
+        return trouble
+    target = workspace / FLAC_FOLDER / f"{track_id}.flac"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Without a name, so that a kill leaves nothing; FLAC's header is only complete at the end.
+    with tempfile.TemporaryFile(dir=target.parent) as flac:
+        try:
+            with AudioFile(path) as audio:
+                facts = _measured(track_id, audio, settings, flac)
+                verdict = _verdict(facts, audio, harvest, settings)
+        except UndecodableError as error:
+            return failed(Reason.UNDECODABLE, str(error))
+        if verdict is not None:
+            return rejected(facts, *verdict)
+        return ok(_kept(facts, flac, target, workspace))
+
+
+def _trouble_with_file(path: Path, harvest: Harvest) -> Outcome[AudioFacts] | None:
+    try:
+        with open(path, "rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            num_bytes = file.tell()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return failed(Reason.FILE_MISSING, f"no file at {path}")
+    except PermissionError:
+        return failed(Reason.PERMISSION_DENIED, f"{path} cannot be read by this user")
+    if num_bytes == 0:
+        return failed(Reason.FILE_EMPTY, f"{path} has 0 bytes")
+    if sha256 != harvest.sha256:
+        return failed(
+            Reason.FILE_CHANGED,
+            f"{path} is not the file that was harvested: {num_bytes} bytes, SHA-256 {sha256[:12]}..., "
+            f"expected {harvest.num_bytes} bytes, SHA-256 {harvest.sha256[:12]}...",
+        )
+    return None
+
+
+class _FlacWriter:
+    """16-bit mono FLAC into an open seekable file; hashes all samples, writes none above ``most_samples``."""
+
+    def __init__(self, flac: BinaryIO, most_samples: float) -> None:
+        self._file = soundfile.SoundFile(flac, "w", SAMPLE_RATE_HZ, 1, format="FLAC", subtype="PCM_16")
+        self._most_samples = most_samples
+        self._num_samples = 0
+        self._hash = hashlib.sha256()
+
+    def write(self, samples_T: NDArray[np.int16]) -> None:
+        self._hash.update(samples_T.tobytes())
+        self._num_samples += len(samples_T)
+        if self._num_samples <= self._most_samples:
+            self._file.write(samples_T)
+
+    @property
+    def pcm_sha256(self) -> str:
+        return self._hash.hexdigest()
+
+    def __enter__(self) -> _FlacWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._file.close()
+
+
+def _measured(track_id: str, audio: AudioFile, settings: AudioSettings, flac: BinaryIO) -> AudioFacts:
+    """Read ``audio`` to its end, into the meters and into ``flac``."""
+    meter = Meter(audio.sample_rate_hz, audio.num_channels)
+    loudness = LoudnessMeter(audio.sample_rate_hz, audio.channel_names)
+    resampler = Resampler(audio.sample_rate_hz)
+    with _FlacWriter(flac, (settings.max_duration_s + 1.0) * SAMPLE_RATE_HZ) as writer:
+        for block_CT in audio.blocks():
+            mono_T = block_CT[0] if audio.num_channels == 1 else block_CT.mean(axis=0)
+            meter.add(block_CT, mono_T)
+            loudness.add(block_CT)
+            writer.write(resampler.add(mono_T))
+        writer.write(resampler.end())
+    measures = meter.measures()
+    return AudioFacts(
+        track_id=track_id,
+        file="",
+        sha256="",
+        pcm_sha256=writer.pcm_sha256,
+        num_bytes=0,
+        duration_s=audio.duration_s,
+        source_sample_rate_hz=audio.sample_rate_hz,
+        source_channels=audio.num_channels,
+        loudness_lufs=loudness.integrated_lufs(),
+        peak_dbfs=measures.peak_dbfs,
+        silence_ratio=measures.silence_ratio,
+        longest_silence_s=measures.longest_silence_s,
+        clipping_ratio=measures.clipping_ratio,
+        bandwidth_hz=measures.bandwidth_hz,
+    )
+
+
+def _verdict(
+    facts: AudioFacts, audio: AudioFile, harvest: Harvest, settings: AudioSettings
+) -> tuple[Reason, str] | None:
+    """The first bound that the track breaks: whether it is whole, then its length, then its sound."""
+    tolerance_s = settings.duration_tolerance_s
+    if audio.missing_tail is not None:
+        return Reason.TRUNCATED, audio.missing_tail
+    if audio.gap_s > tolerance_s:
+        return Reason.TRUNCATED, f"time stamps skip {audio.gap_s:.2f} s, at most {tolerance_s:g} s may be missing"
+    for who, stated_s in (("file", audio.stated_duration_s), ("source", harvest.stated_duration_s)):
+        if stated_s is not None and abs(facts.duration_s - stated_s) > tolerance_s:
+            cut = who == "file" and facts.duration_s < stated_s
+            return (
+                Reason.TRUNCATED if cut else Reason.DURATION_MISMATCH,
+                f"decoded {facts.duration_s:.2f} s, the {who} states {stated_s:.2f} s (tolerance {tolerance_s:g} s)",
+            )
+    low_s, high_s = settings.min_duration_s, settings.max_duration_s
+    if facts.duration_s < low_s:
+        return Reason.TOO_SHORT, f"{facts.duration_s:.2f} s, at least {low_s:g} s"
+    if facts.duration_s > high_s:
+        return Reason.TOO_LONG, f"{facts.duration_s:.2f} s, at most {high_s:g} s"
+    if facts.silence_ratio > settings.max_silence_ratio:
+        return Reason.SILENT, f"silence ratio {facts.silence_ratio:.3f}, at most {settings.max_silence_ratio:g}"
+    if facts.clipping_ratio > settings.max_clipping_ratio:
+        return Reason.CLIPPED, f"clipping ratio {facts.clipping_ratio:.4f}, at most {settings.max_clipping_ratio:g}"
+    if facts.bandwidth_hz < settings.min_bandwidth_hz:
+        return Reason.NARROW_BAND, f"bandwidth {facts.bandwidth_hz:.0f} Hz, at least {settings.min_bandwidth_hz:g} Hz"
+    return None
+
+
+def _kept(facts: AudioFacts, flac: BinaryIO, target: Path, workspace: Path) -> AudioFacts:
+    flac.seek(0)
+    with publish(target) as (file, published):
+        shutil.copyfileobj(flac, file, length=1 << 20)
+    return replace(
+        facts, file=str(target.relative_to(workspace)), sha256=published.sha256, num_bytes=published.num_bytes
+    )
