@@ -113,7 +113,7 @@ def test_local_folder(tmp_path: Path) -> None:
 def test_local_folder_that_is_empty_missing_or_a_file(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match=r"no file in .* ends in one of .flac"):
         select(spec(LocalSource(folder=str(tmp_path))))
-    with pytest.raises(BuildError, match="does not exist; set source.folder"):
+    with pytest.raises(BuildError, match=r"does not exist; set source\.folder"):
         select(spec(LocalSource(folder=str(tmp_path / "none"))))
     (tmp_path / "file").touch()
     with pytest.raises(BuildError, match="is not a folder"):

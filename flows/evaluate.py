@@ -1,0 +1,23 @@
+"""``evaluate``: retrieval metrics of trained runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow
+
+from flows.artifacts import retrieval_artifact
+from tasks.doors import evaluate_runs
+from tasks.evaluation.job import EvaluateJob
+
+
+@flow(name="evaluate", flow_run_name="evaluate {job.workspace}")
+def evaluate(job: EvaluateJob = EvaluateJob()) -> dict[str, dict[str, Any]]:
+    """Rank every track for every caption and the other way round; return the reports by run name."""
+    reports = evaluate_runs(job)
+    retrieval_artifact(job, reports)
+    return reports
+
+
+if __name__ == "__main__":
+    evaluate()

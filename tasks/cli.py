@@ -1,0 +1,150 @@
+"""``collap``: the stages from a shell, without Prefect and without a server."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from data_specs.spec import SpecError, explain
+from tasks.engine.errors import BuildError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 done, 1 a person must act (the message says what), 2 wrong usage, 130 interrupted."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (SpecError, BuildError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except ValidationError as error:
+        print(f"error: {explain(error, options.where)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="collap", description="Long-form music-language data and retrieval.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    build = commands.add_parser("build", help="build a dataset from a spec, or finish one that was begun")
+    build.add_argument("spec", help="dataset spec, e.g. data_specs/demo.yaml")
+    build.add_argument("--workspace", help="folder of the build (default: runs/<name of the dataset>)")
+    build.add_argument("--limit", type=int, help="only the first N tracks of the fixed order")
+    build.add_argument(
+        "--retry", nargs="+", default=(), metavar="REASON", help="try dropped tracks again: reasons or their classes"
+    )
+    build.add_argument("--downloads", type=int, default=4, help="tracks fetched at the same time (default: 4)")
+    build.add_argument("--processes", type=int, help="analysis processes (default: one per core)")
+    build.set_defaults(run=_build, where="collap build")
+
+    status = commands.add_parser("status", help="show what a build has done so far, changing nothing")
+    status.add_argument("spec")
+    status.add_argument("--workspace")
+    status.add_argument("--limit", type=int)
+    status.set_defaults(run=_status, where="collap status")
+
+    train = commands.add_parser("train", help="train on a finished dataset")
+    train.add_argument("config", help="TrainConfig as YAML or JSON, e.g. deployments/train-demo.yaml")
+    train.add_argument("--workspace", required=True, help="folder of a finished build")
+    train.add_argument("--run", dest="name", help="name of the run (default: made of its configuration and data)")
+    train.add_argument("--processes", type=int, default=1, help="one per GPU (default: 1)")
+    train.set_defaults(run=_train, where="collap train")
+
+    evaluate = commands.add_parser("evaluate", help="measure retrieval of trained runs")
+    evaluate.add_argument("--workspace", required=True)
+    evaluate.add_argument("--runs", nargs="*", default=(), help="names of runs (default: all)")
+    evaluate.add_argument("--split", default="test", choices=("train", "valid", "test"))
+    evaluate.set_defaults(run=_evaluate, where="collap evaluate")
+    return parser
+
+
+# Torch, Arrow and the analysers load with the command that needs them: --help answers at once.
+
+
+def _build(options: argparse.Namespace) -> None:
+    from tasks.build import BuildConfig, build
+    from tasks.reporting.console import built
+
+    config = BuildConfig(
+        spec=options.spec,
+        workspace=options.workspace,
+        limit=options.limit,
+        retry=tuple(options.retry),
+        downloads=options.downloads,
+        processes=options.processes,
+    )
+    console = _Progress()
+    print(built(build(config, on_row=console.row, on_detail=print)))
+
+
+class _Progress:
+    """A line every few seconds: how many tracks each stage has settled in this run."""
+
+    EVERY_S = 5.0
+
+    def __init__(self) -> None:
+        self.rows: Counter[str] = Counter()
+        self.dropped: Counter[str] = Counter()
+        self.started = self.told = time.monotonic()
+        self.guard = threading.Lock()
+
+    def row(self, stage: str, result: str) -> None:
+        with self.guard:
+            self.rows[stage] += 1
+            self.dropped[stage] += result != "ok"
+            now = time.monotonic()
+            if now - self.told < self.EVERY_S:
+                return
+            self.told = now
+            parts = [
+                f"{name} {count}" + (f" ({self.dropped[name]} dropped)" if self.dropped[name] else "")
+                for name, count in self.rows.items()
+            ]
+        print(f"[{now - self.started:5.0f} s] " + "   ".join(parts), flush=True)
+
+
+def _status(options: argparse.Namespace) -> None:
+    from tasks.build import BuildConfig
+    from tasks.reporting.status import status
+
+    print(status(BuildConfig(spec=options.spec, workspace=options.workspace, limit=options.limit)))
+
+
+def _train(options: argparse.Namespace) -> None:
+    import yaml
+
+    from collap_model.config import TrainConfig
+    from tasks.training.job import TrainJob, train
+
+    path = Path(options.config)
+    options.where = str(path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BuildError(f"cannot read training configuration {path}: {error}") from error
+    config = TrainConfig.model_validate(values or {})
+    job = TrainJob(workspace=options.workspace, run=options.name, processes=options.processes, config=config)
+    print(f"model of run {train(job, on_line=print)}/model")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from tasks.evaluation.job import EvaluateJob, evaluate
+    from tasks.reporting.console import retrieved
+
+    job = EvaluateJob(workspace=options.workspace, runs=tuple(options.runs), split=options.split)
+    print(retrieved(evaluate(job)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+"""The doors between Prefect and the rooms: every ``@task``, each a few lines.
+
+A task run is one stage over one partition, or one training or evaluation program. Nothing is cached
+or retried by Prefect: what exists is known from the parts, and what can be tried again is tried
+where it fails (see docs/operations.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from tasks.engine.parts import PartInfo
+from tasks.engine.schedule import AnyStage
+from tasks.engine.stage import Partition, StageRun, run_stage
+from tasks.evaluation.job import EvaluateJob, evaluate
+from tasks.training.job import TrainJob, train
+
+
+@task(cache_policy=NO_CACHE, retries=0)
+def run_part(stage: AnyStage, partition: Partition, parts: Mapping[str, PartInfo], run: StageRun) -> PartInfo:
+    """One stage over one partition; the caller names the task run after both."""
+    info = run_stage(stage, partition, parts, run)
+    get_run_logger().info(
+        "%d tracks, %d of them new, in %.1f s: %s", info.num_tracks, info.num_new, info.seconds, info.counts
+    )
+    return info
+
+
+@task(name="train", cache_policy=NO_CACHE, retries=0)
+def train_run(job: TrainJob) -> Path:
+    """Call it directly, never ``.submit`` it: cancelling must reach the main thread."""
+    return train(job, on_line=get_run_logger().info)
+
+
+@task(name="evaluate", cache_policy=NO_CACHE, retries=0)
+def evaluate_runs(job: EvaluateJob) -> dict[str, dict[str, Any]]:
+    """Call it directly, never ``.submit`` it: cancelling must reach the main thread."""
+    return evaluate(job, on_line=get_run_logger().info)

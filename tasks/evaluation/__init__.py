@@ -1,0 +1,1 @@
+"""Launching retrieval evaluation of trained runs."""

@@ -1,0 +1,47 @@
+"""The retrieval table: every run beside chance, both directions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_COLUMNS = (
+    ("R@1", "recall_at_1", 100),
+    ("R@5", "recall_at_5", 100),
+    ("R@10", "recall_at_10", 100),
+    ("median rank", "median_rank", 1),
+    ("MRR", "mrr", 1),
+)
+_DIRECTIONS = (("text to track", "text_to_track"), ("track to text", "track_to_text"))
+
+
+def retrieval_cells(reports: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Rows for both directions: chance first, then each run with its 95 % interval for R@10.
+
+    Args:
+        reports: ``collap_model.evaluate.RetrievalReport`` as plain data, by run name.
+    """
+    rows = []
+    for label, direction in _DIRECTIONS:
+        metrics = {name: report["metrics"][direction] for name, report in reports.items()}
+        first = next(iter(metrics.values()))
+        rows.append(_row(label, "chance", first, "chance") | {"R@10 95 %": ""})
+        for name, of_run in metrics.items():
+            recall = of_run["recall_at_10"]
+            interval = f"{100 * recall['low']:.0f} to {100 * recall['high']:.0f}"
+            rows.append(_row(label, name, of_run, "value") | {"R@10 95 %": interval})
+    return rows
+
+
+def _row(direction: str, run: str, metrics: Mapping[str, Any], what: str) -> dict[str, str]:
+    cells = {"direction": direction, "run": run}
+    for title, name, factor in _COLUMNS:
+        value = metrics[name][what] * factor
+        cells[title] = f"{value:.3f}" if name == "mrr" else f"{value:.1f}"
+    return cells
+
+
+def retrieval_caption(reports: Mapping[str, Mapping[str, Any]]) -> str:
+    """What the table was measured on."""
+    report = next(iter(reports.values()))
+    return f"{report['num_texts']} captions against {report['num_tracks']} tracks of split {report['split']}"

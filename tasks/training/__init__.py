@@ -1,0 +1,1 @@
+"""Launching a training run in processes of its own."""

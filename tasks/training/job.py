@@ -1,0 +1,67 @@
+"""A training run over a dataset, as a plain function."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from collap_model.config import TrainConfig
+from data_specs.hashing import digest, file_sha256
+from data_specs.publish import publish_bytes
+from tasks.engine.errors import BuildError
+from tasks.engine.workspace import Workspace
+from tasks.training.launch import run_logged
+
+
+class TrainJob(BaseModel):
+    """Which dataset, under which name, with how many processes, and the run's own configuration."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, title="Training")
+
+    workspace: str = Field("runs/demo", description="Folder of a finished build")
+    run: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9][a-z0-9-]*$",
+        description="Name of the run; made of fusion, text tower and a hash of configuration and data when empty",
+    )
+    processes: int = Field(1, ge=1, le=64, description="One per GPU; more than one runs under torchrun")
+    config: TrainConfig = Field(TrainConfig(), title="Configuration")
+
+    def folder(self) -> Path:
+        """``<workspace>/models/<run>``. Other data or settings make another run, never a mixture.
+
+        Raises:
+            BuildError: the workspace has no finished dataset.
+        """
+        workspace = Workspace(Path(self.workspace).expanduser().resolve())
+        for table in (workspace.manifest, workspace.features):
+            if not table.exists():
+                raise BuildError(f"no finished dataset at {workspace.root} ({table.name} is missing); build it first")
+        data = [file_sha256(str(workspace.manifest)), file_sha256(str(workspace.features))]
+        mark = digest(self.config.model_dump(mode="json"), data)[:8]
+        return workspace.root / "models" / (self.run or f"{self.config.fusion}-{self.config.text_tower}-{mark}")
+
+
+def train(job: TrainJob, on_line: Callable[[str], None] = lambda line: None) -> Path:
+    """Train to the end, going on from the last checkpoint if there is one; return the run's folder.
+
+    Raises:
+        BuildError: no dataset, or the training program failed.
+    """
+    folder = job.folder()
+    config = folder / "launch.json"
+    publish_bytes(config, json.dumps(job.config.model_dump(mode="json"), indent=1).encode())
+    command = [*_launcher(job.processes), "collap_model.train"]
+    command += ["--config", str(config), "--workspace", str(Path(job.workspace).expanduser().resolve())]
+    run_logged([*command, "--run", str(folder)], folder / "train.log", on_line)
+    return folder
+
+
+def _launcher(processes: int) -> list[str]:
+    if processes == 1:
+        return [sys.executable, "-m"]
+    return [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]

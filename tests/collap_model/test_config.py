@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from pydantic import ValidationError
+
+from collap_model.config import TrainConfig
+
+
+def test_every_field_is_explained_to_a_person() -> None:
+    for name, field in TrainConfig.model_fields.items():
+        assert field.title, name
+        assert field.description, name
+    assert TrainConfig.model_json_schema()["properties"]["fusion"]["enum"] == ["attention", "mean", "max"]
+
+
+def test_survives_json() -> None:
+    config = TrainConfig(text_tower="tiny", steps=400, seed=7)
+    assert TrainConfig.model_validate_json(config.model_dump_json()) == config
+
+
+def test_frozen() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        TrainConfig().seed = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batchsize": 8}, "batchsize"),
+        ({"temperature": 0.0}, "temperature"),
+        ({"text_tower": "tiny", "text_model": "gpt2"}, "no meaning for the tiny tower"),
+        ({"sentences_chance": 0.7, "global_chance": 0.7}, "must not exceed 1"),
+        ({"steps": 10, "warmup_steps": 10}, "fewer than steps"),
+    ],
+)
+def test_refuses_what_makes_no_run(changes: dict, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        TrainConfig(**changes)
+
+
+def test_towers_begin_from_their_published_weights_or_the_given_ones() -> None:
+    assert TrainConfig(text_tower="tiny").pretrained is None
+    assert TrainConfig(text_tower="gpt2").pretrained == "openai-community/gpt2"
+    assert TrainConfig(text_model="/models/mine").pretrained == "/models/mine"
+
+
+@pytest.mark.parametrize("module", ["config", "feature_store", "spectral"])
+def test_what_flows_and_stages_import_loads_without_torch(module: str) -> None:
+    code = (
+        f"import sys, collap_model.{module}; sys.exit(bool({{'torch', 'transformers', 'prefect'}} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_library_imports_neither_prefect_nor_other_rooms() -> None:
+    code = (
+        "import sys, collap_model.evaluate, collap_model.train; "
+        "print([m for m in sys.modules if m.split('.')[0] in ('prefect', 'tasks', 'flows')])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert result.stdout.strip() == "[]"

@@ -1,0 +1,276 @@
+"""Whole builds over real parts: yt-dlp over HTTP, real decoders, real tars."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+import webdataset
+import yaml
+
+from data_specs.reasons import ReasonClass
+from tasks.build import BuildConfig, BuildReport, build
+from tasks.engine.errors import BuildError
+
+
+def write_spec(folder: Path, **fields: object) -> Path:
+    path = folder / "spec.yaml"
+    path.write_text(yaml.safe_dump({"name": "small", "audio": {"min_duration_s": 20}, **fields}))
+    return path
+
+
+def rendered(port: int, num_songs: int = 6) -> dict[str, object]:
+    return {"type": "rendered", "num_songs": num_songs, "port": port, "min_duration_s": 45, "max_duration_s": 50}
+
+
+def run(spec: Path, workspace: Path, **options: object) -> BuildReport:
+    return build(
+        BuildConfig.model_validate({"spec": str(spec), "workspace": str(workspace), "processes": 2, **options})
+    )
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A finished build of rendered songs: spec and workspace. Copy the workspace before changing it."""
+    import socket
+
+    folder = tmp_path_factory.mktemp("small")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    spec = write_spec(folder, source=rendered(port), split={"test_percent": 30}, partition_size=4)
+    run(spec, folder / "work", processes=2)
+    return spec, folder / "work"
+
+
+@pytest.fixture
+def copy(small: tuple[Path, Path], tmp_path: Path) -> tuple[Path, Path]:
+    shutil.copytree(small[1], tmp_path / "work")
+    return small[0], tmp_path / "work"
+
+
+def published(workspace: Path) -> dict[str, str]:
+    """Hashes of everything that a build publishes, by file name."""
+    files = [*workspace.glob("shards/*.tar"), *workspace.glob("features/*.npy"), workspace / "manifest.parquet"]
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_the_funnel_has_every_track_and_every_broken_one_a_reason(small: tuple[Path, Path]) -> None:
+    failures = pd.read_parquet(small[1] / "failures.parquet").set_index("track_id")
+    assert failures.reason.to_dict() == {
+        "broken-forbidden": "forbidden",
+        "broken-missing": "not_found",
+        "broken-no-media": "not_media",
+        "broken-not-audio": "not_media",
+        "broken-silent": "silent",
+        "broken-truncated": "truncated",
+    }
+    assert failures["class"].value_counts().to_dict() == {"permanent": 5, "transient": 1}
+    manifest = pd.read_parquet(small[1] / "manifest.parquet")
+    assert sorted(manifest.track_id) == [f"song-{number:04d}" for number in range(6)]
+
+
+def test_shards_are_read_back_by_webdataset(small: tuple[Path, Path]) -> None:
+    manifest = pd.read_parquet(small[1] / "manifest.parquet").set_index("track_id")
+    shards = pd.read_parquet(small[1] / "shards.parquet")
+    urls = [str(small[1] / "shards" / name) for name in shards.shard]
+    keys = []
+    for sample in webdataset.WebDataset(urls, shardshuffle=False).decode():
+        row = manifest.loc[sample["__key__"]]
+        samples, rate = (
+            soundfile.read(io.BytesIO(sample["flac"])) if isinstance(sample["flac"], bytes) else sample["flac"]
+        )
+        assert rate == 16_000
+        assert len(samples) / rate == pytest.approx(row.duration_s, abs=0.01)
+        assert sample["txt"] == row.caption == sample["json"]["caption"]["long_text"]
+        assert len(sample["txt"].split()) == row.num_words >= 250
+        assert [s["letter"] for s in sample["json"]["structure"]["sections"]]
+        keys.append(sample["__key__"])
+    assert keys == list(manifest.index)
+    for entry in shards.itertuples():
+        content = (small[1] / "shards" / entry.shard).read_bytes()
+        assert (hashlib.sha256(content).hexdigest(), len(content)) == (entry.sha256, entry.num_bytes)
+
+
+def test_features_fit_the_audio(small: tuple[Path, Path]) -> None:
+    features = pd.read_parquet(small[1] / "features.parquet")
+    manifest = pd.read_parquet(small[1] / "manifest.parquet").set_index("track_id")
+    for row in features.itertuples():
+        vectors = np.load(small[1] / row.file, mmap_mode="r")[row.offset : row.offset + row.num_seconds]
+        assert vectors.shape == (row.num_seconds, row.dim)
+        assert np.isfinite(vectors).all()
+        assert row.num_seconds == pytest.approx(manifest.loc[row.track_id].duration_s, abs=1)
+
+
+def test_a_second_run_does_nothing(copy: tuple[Path, Path]) -> None:
+    spec, workspace = copy
+    before = published(workspace)
+    report = run(spec, workspace)
+    assert report.num_new == 0
+    assert published(workspace) == before
+
+
+def test_another_machine_builds_the_same_bytes(small: tuple[Path, Path], tmp_path: Path) -> None:
+    spec, workspace = small
+    run(spec, tmp_path / "again", processes=1, downloads=1)
+    assert published(tmp_path / "again") == published(workspace)
+
+
+def test_a_changed_caption_setting_redoes_captions_and_shards_only(copy: tuple[Path, Path], tmp_path: Path) -> None:
+    spec, workspace = copy
+    values = yaml.safe_load(spec.read_text()) | {"caption": {"seed": 1}}
+    changed = tmp_path / "changed.yaml"
+    changed.write_text(yaml.safe_dump(values))
+    texts = pd.read_parquet(workspace / "manifest.parquet").caption
+    report = run(changed, workspace)
+    assert {row.stage: row.num_new for row in report.funnel} == {
+        "select": 0,
+        "harvest": 0,
+        "audio": 0,
+        "structure": 0,
+        "caption": 6,
+        "shards": 6,
+        "features": 0,
+    }
+    assert (pd.read_parquet(workspace / "manifest.parquet").caption != texts).all()
+    # The old parts are still there: going back costs nothing.
+    assert run(spec, workspace).num_new == 0
+
+
+def test_retry_tries_the_truncated_one_again_and_nothing_else(copy: tuple[Path, Path]) -> None:
+    spec, workspace = copy
+    before = published(workspace)
+    report = run(spec, workspace, retry=[ReasonClass.TRANSIENT])
+    assert {row.stage: row.num_new for row in report.funnel if row.num_new} == {"harvest": 1}
+    assert published(workspace) == before
+
+
+def songs(folder: Path, small: tuple[Path, Path], count: int = 2) -> Path:
+    """A folder of real music files, taken from what the site served."""
+    folder.mkdir(exist_ok=True)
+    media = sorted(path for path in (small[1] / "harvest" / "media").iterdir() if path.name.startswith("song-"))
+    for path in media[:count]:
+        shutil.copy(path, folder)
+    return folder
+
+
+def test_a_folder_of_ones_own_music_with_bad_files_among_it(small: tuple[Path, Path], tmp_path: Path) -> None:
+    folder = songs(tmp_path / "music", small)
+    (folder / "empty.mp3").touch()
+    (folder / "notes.flac").write_text("this is no music")
+    (folder / "half.wav").write_bytes(b"RIFF\x24\x00\x00\x00WAVEfmt ")
+    spec = write_spec(tmp_path, source={"type": "local", "folder": "music"})
+    report = run(spec, tmp_path / "work")
+    assert report.num_samples == 2
+    failures = pd.read_parquet(tmp_path / "work" / "failures.parquet")
+    assert sorted(failures.reason) == ["file_empty", "undecodable", "undecodable"]
+    assert failures.detail.str.len().min() > 0
+
+
+def test_a_table_of_addresses(small: tuple[Path, Path], tmp_path: Path, free_port: int) -> None:
+    from data_specs.spec import RenderedSource
+    from tasks.demo.site import Site
+
+    (tmp_path / "urls.csv").write_text(
+        f"url,track_id\nhttp://127.0.0.1:{free_port}/songs/song-0001,one\nhttp://127.0.0.1:{free_port}/nothing,two\n"
+    )
+    spec = write_spec(tmp_path, source={"type": "urls", "table": "urls.csv"})
+    source = RenderedSource.model_validate(rendered(free_port))
+    with Site(source, tmp_path / "site"):
+        report = run(spec, tmp_path / "work")
+    assert report.num_samples == 1
+    assert list(pd.read_parquet(tmp_path / "work" / "failures.parquet").reason) == ["not_found"]
+
+
+def test_zero_surviving_tracks(tmp_path: Path) -> None:
+    (tmp_path / "music").mkdir()
+    (tmp_path / "music" / "a.mp3").touch()
+    spec = write_spec(tmp_path, source={"type": "local", "folder": "music"})
+    with pytest.raises(BuildError, match=r"none of 1 tracks survived \(harvest: file_empty 1\); .*failures.parquet"):
+        run(spec, tmp_path / "work")
+    assert list(pd.read_parquet(tmp_path / "work" / "failures.parquet").track_id)
+
+
+def collap(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tasks.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+
+
+def test_a_workspace_can_be_built_by_one_process_at_a_time(copy: tuple[Path, Path]) -> None:
+    from tasks.engine.workspace import Workspace
+
+    spec, workspace = copy
+    with Workspace(workspace).locked():
+        done = collap("build", spec, "--workspace", workspace)
+    assert done.returncode == 1
+    assert f"is in use by process {os.getpid()}; wait for it or choose another workspace" in done.stderr
+
+
+def test_command_line_build_and_status(copy: tuple[Path, Path]) -> None:
+    spec, workspace = copy
+    assert "harvest    4/4" in collap("status", spec, "--workspace", workspace).stdout
+    done = collap("build", spec, "--workspace", workspace)
+    assert done.returncode == 0
+    assert "nothing to do, everything was there already" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (lambda tmp: ["build", tmp / "none.yaml"], 1, "no spec at"),
+        (lambda tmp: ["build", write_spec(tmp, source={"type": "local", "folder": "x"}, sise=1)], 1, "'sise'"),
+        (lambda tmp: ["build", write_spec(tmp, source={"type": "local", "folder": "x"})], 1, "does not exist"),
+        (
+            lambda tmp: ["build", write_spec(tmp, source={"type": "local", "folder": "."})],
+            1,
+            "no file in",
+        ),
+        (lambda tmp: ["build", tmp / "s.yaml", "--downloads", 0], 2, "field 'downloads' = 0"),
+        (lambda tmp: ["build", tmp / "s.yaml", "--retry", "soon"], 2, "'soon'"),
+        (lambda tmp: ["evaluate", "--workspace", tmp], 1, "no trained run in"),
+        (lambda tmp: ["train", tmp / "none.yaml", "--workspace", tmp], 1, "cannot read training configuration"),
+    ],
+)
+def test_mistakes_are_named_and_end_with_an_error(
+    tmp_path: Path, arguments: Callable[[Path], list[object]], code: int, message: str
+) -> None:
+    done = collap(*arguments(tmp_path), cwd=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_workspace_that_cannot_be_written(small: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BuildError, match="workspace"):
+        run(small[0], tmp_path / "file" / "work")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small file system")
+def test_a_full_disk_names_itself_and_the_build_goes_on_when_there_is_space(
+    small: tuple[Path, Path], tmp_path: Path
+) -> None:
+    workspace = tmp_path / "work"
+    workspace.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", workspace], check=True)
+    try:
+        done = collap("build", small[0], "--workspace", workspace)
+        assert done.returncode == 1
+        assert "the disk is full: free some space" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert (workspace / "harvest").is_dir()
+        subprocess.run(["mount", "-o", "remount,size=500m", workspace], check=True)
+        run(small[0], workspace)
+        assert published(workspace) == published(small[1])
+    finally:
+        subprocess.run(["umount", workspace], check=True)
