@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from data_specs.hashing import digest
 from data_specs.reasons import Reason, ReasonClass
 from data_specs.spec import DatasetSpec, RenderedSource, load_spec
 from tasks.engine.errors import BuildError
@@ -20,7 +21,7 @@ from tasks.engine.pools import Pools
 from tasks.engine.schedule import Submit, stream
 from tasks.engine.stage import Partition, PartitionStage, StageRun, TrackStage, run_stage
 from tasks.engine.workspace import Workspace
-from tasks.reporting.card import BuildReport, write_summary
+from tasks.reporting.card import BuildReport, read_summary, write_summary
 from tasks.reporting.funnel import funnel
 from tasks.select import Selection, select
 from tasks.shards.publish import publish_tables
@@ -70,12 +71,16 @@ class Build:
         return stream(self.stages, self.selection.partitions, self.slots(), submit, on_part)
 
     def finish(self, parts: Mapping[str, Mapping[str, PartInfo]]) -> BuildReport:
-        """Publish tables, card and summary.
+        """Publish tables, card and summary; all that is left as it is where no part changed.
 
         Raises:
             BuildError: no track survived.
         """
         rows = funnel([stage.name for stage in self.stages], parts, len(self.selection.tracks))
+        mark = digest([[info.path, info.identity] for of in parts.values() for info in of.values()])
+        unchanged = read_summary(self.workspace, mark)
+        if unchanged is not None:
+            return replace(unchanged, funnel=tuple(rows), num_new=0, seconds=self._seconds())
         records = {stage.name: stage.record for stage in self.stages}
         origin = {track.track_id: (track.split, track.url) for track in self.selection.tracks}
         publish_tables(parts, records, origin, self.workspace)
@@ -85,7 +90,10 @@ class Build:
                 f"none of {len(self.selection.tracks)} tracks survived ({'; '.join(reasons)}); "
                 f"{self.workspace.failures} has a row per track"
             )
-        return write_summary(self.spec, self.workspace, rows, time.monotonic() - self.started)
+        return write_summary(self.spec, self.workspace, rows, self._seconds(), mark)
+
+    def _seconds(self) -> float:
+        return round(time.monotonic() - self.started, 2)
 
 
 @contextmanager

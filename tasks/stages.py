@@ -116,7 +116,7 @@ class CaptionStage:
     version: ClassVar[int] = 1
     record: ClassVar[type] = Caption
     inputs: ClassVar[tuple[str, ...]] = ("audio", "structure")
-    pool: ClassVar[PoolKind] = "threads"
+    pool: ClassVar[PoolKind] = "processes"
 
     def settings(self) -> Any:
         return self.caption.model_dump(mode="json")

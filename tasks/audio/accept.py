@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
 from data_specs.outcomes import Outcome, failed, ok, rejected
-from data_specs.publish import publish
+from data_specs.publish import publish_bytes
 from data_specs.reasons import Reason
 from data_specs.records import AudioFacts, Harvest
 from data_specs.spec import AudioSettings
@@ -41,19 +39,18 @@ def accept_audio(track_id: str, harvest: Harvest, settings: AudioSettings, works
     trouble = _trouble_with_file(path, harvest)
     if trouble is not None:
         return trouble
-    target = workspace / FLAC_FOLDER / f"{track_id}.flac"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # Without a name, so that a kill leaves nothing; FLAC's header is only complete at the end.
-    with tempfile.TemporaryFile(dir=target.parent) as flac:
-        try:
-            with AudioFile(path) as audio:
-                facts = _measured(track_id, audio, settings, flac)
-                verdict = _verdict(facts, audio, harvest, settings)
-        except UndecodableError as error:
-            return failed(Reason.UNDECODABLE, str(error))
-        if verdict is not None:
-            return rejected(facts, *verdict)
-        return ok(_kept(facts, flac, target, workspace))
+    # In memory, some MB: FLAC's header is only complete at the end, and libsndfile's callbacks
+    # swallow the error of a full disk.
+    flac = BytesIO()
+    try:
+        with AudioFile(path) as audio:
+            facts = _measured(track_id, audio, settings, flac)
+            verdict = _verdict(facts, audio, harvest, settings)
+    except UndecodableError as error:
+        return failed(Reason.UNDECODABLE, str(error))
+    if verdict is not None:
+        return rejected(facts, *verdict)
+    return ok(_kept(facts, flac, workspace / FLAC_FOLDER / f"{track_id}.flac", workspace))
 
 
 def _trouble_with_file(path: Path, harvest: Harvest) -> Outcome[AudioFacts] | None:
@@ -77,9 +74,9 @@ def _trouble_with_file(path: Path, harvest: Harvest) -> Outcome[AudioFacts] | No
 
 
 class _FlacWriter:
-    """16-bit mono FLAC into an open seekable file; hashes all samples, writes none above ``most_samples``."""
+    """16-bit mono FLAC into memory; hashes all samples, writes none above ``most_samples``."""
 
-    def __init__(self, flac: BinaryIO, most_samples: float) -> None:
+    def __init__(self, flac: BytesIO, most_samples: float) -> None:
         self._file = soundfile.SoundFile(flac, "w", SAMPLE_RATE_HZ, 1, format="FLAC", subtype="PCM_16")
         self._most_samples = most_samples
         self._num_samples = 0
@@ -102,7 +99,7 @@ class _FlacWriter:
         self._file.close()
 
 
-def _measured(track_id: str, audio: AudioFile, settings: AudioSettings, flac: BinaryIO) -> AudioFacts:
+def _measured(track_id: str, audio: AudioFile, settings: AudioSettings, flac: BytesIO) -> AudioFacts:
     """Read ``audio`` to its end, into the meters and into ``flac``."""
     meter = Meter(audio.sample_rate_hz, audio.num_channels)
     loudness = LoudnessMeter(audio.sample_rate_hz, audio.channel_names)
@@ -163,10 +160,8 @@ def _verdict(
     return None
 
 
-def _kept(facts: AudioFacts, flac: BinaryIO, target: Path, workspace: Path) -> AudioFacts:
-    flac.seek(0)
-    with publish(target) as (file, published):
-        shutil.copyfileobj(flac, file, length=1 << 20)
+def _kept(facts: AudioFacts, flac: BytesIO, target: Path, workspace: Path) -> AudioFacts:
+    published = publish_bytes(target, flac.getvalue())
     return replace(
         facts, file=str(target.relative_to(workspace)), sha256=published.sha256, num_bytes=published.num_bytes
     )

@@ -49,8 +49,11 @@ class SiteServer(ThreadingHTTPServer):
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that hangs up early is its own business; anything else is ours and goes to the log."""
-        if isinstance(sys.exception(), _HUNG_UP):
+        error = sys.exception()
+        if isinstance(error, _HUNG_UP):
             logger.debug("%s or this site hung up", client_address)
+        elif isinstance(error, OSError):
+            logger.error("failed to answer %s: %s", client_address, error)  # a full disk, say: no fault of this code
         else:
             logger.exception("failed to answer %s", client_address)
 

@@ -22,11 +22,12 @@ from pydantic import ValidationError
 from data_specs.spec import RenderedSource
 from tasks.demo.catalogue import HOST
 from tasks.demo.server import SiteServer
+from tasks.engine.errors import BuildError
 
 __all__ = ["PortBusyError", "Site"]
 
 
-class PortBusyError(RuntimeError):
+class PortBusyError(BuildError):
     """Another program listens on the site's port; the message says what to do."""
 
 

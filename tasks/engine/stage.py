@@ -10,6 +10,7 @@ Three levels of "not again", from cheap to fine:
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -39,6 +40,16 @@ class Partition:
     """Split and number, e.g. ``train-00003``."""
     split: str
     tracks: tuple[Track, ...]
+
+    @property
+    def identity(self) -> str:
+        """Hash of the tracks in order."""
+        return _partition_identity(self)
+
+
+@functools.lru_cache(maxsize=4096)
+def _partition_identity(partition: Partition) -> str:
+    return digest([identity_fields(track) for track in partition.tracks])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,9 +117,8 @@ class StageRun:
 
 def part_key(stage: Stage, partition: Partition, parts: Mapping[str, PartInfo]) -> str:
     """The name of a stage's result for a partition, given the parts of its inputs."""
-    tracks = [identity_fields(track) for track in partition.tracks]
     inputs = [parts[name].identity for name in stage.inputs]
-    return digest(stage.name, stage.version, stage.settings(), tracks, inputs)
+    return digest(stage.name, stage.version, stage.settings(), partition.identity, inputs)
 
 
 def row_key(stage: Stage, known: Known) -> str:

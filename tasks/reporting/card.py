@@ -6,14 +6,14 @@ import json
 import statistics
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from importlib.metadata import version
 from typing import Any
 
 import pyarrow.parquet as pq
 import yaml
 
-from data_specs.arrow import from_table
+from data_specs.arrow import from_dict, from_table, to_dict
 from data_specs.publish import publish_bytes
 from data_specs.records import Sample
 from data_specs.spec import DatasetSpec
@@ -41,8 +41,20 @@ class BuildReport:
     seconds: float
 
 
-def write_summary(spec: DatasetSpec, workspace: Workspace, rows: Sequence[FunnelRow], seconds: float) -> BuildReport:
-    """Write both files and return what they say."""
+def read_summary(workspace: Workspace, mark: str) -> BuildReport | None:
+    """What the last build left, if it was made of the very parts that ``mark`` names."""
+    if not workspace.summary.exists():
+        return None
+    summary = json.loads(workspace.summary.read_bytes())
+    if summary["parts"] != mark:
+        return None
+    return from_dict(BuildReport, {field.name: summary[field.name] for field in fields(BuildReport)})
+
+
+def write_summary(
+    spec: DatasetSpec, workspace: Workspace, rows: Sequence[FunnelRow], seconds: float, mark: str
+) -> BuildReport:
+    """Write both files and return what they say; ``mark`` names the parts they were made of."""
     samples = from_table(Sample, pq.read_table(workspace.manifest))
     report = BuildReport(
         name=spec.name,
@@ -53,12 +65,12 @@ def write_summary(spec: DatasetSpec, workspace: Workspace, rows: Sequence[Funnel
         hours=round(sum(sample.duration_s for sample in samples) / 3600, 3),
         mean_words=round(statistics.fmean(sample.num_words for sample in samples), 1),
         num_new=sum(row.num_new for row in rows),
-        seconds=round(seconds, 2),
+        seconds=seconds,
     )
     versions = {tool: version(tool) for tool in _TOOLS}
-    summary = {**asdict(report), "spec": spec.model_dump(mode="json"), "versions": versions}
-    publish_bytes(workspace.summary, json.dumps(summary, indent=1, sort_keys=True).encode())
+    summary = {**to_dict(report), "parts": mark, "spec": spec.model_dump(mode="json"), "versions": versions}
     publish_bytes(workspace.card, _card(spec, samples, report, versions).encode())
+    publish_bytes(workspace.summary, json.dumps(summary, indent=1, sort_keys=True).encode())
     return report
 
 

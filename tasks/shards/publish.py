@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ FAILURE_SCHEMA = pa.schema(
 
 
 def publish_tables(
-    parts: dict[str, dict[str, PartInfo]],
+    parts: Mapping[str, Mapping[str, PartInfo]],
     records: dict[str, type],
     split_url: dict[str, tuple[str, str]],
     to: Workspace,
@@ -43,8 +43,19 @@ def publish_tables(
     write_if_changed(to.shards, to_table(ShardEntry, _shard_entries(samples, to)))
     write_if_changed(to.features, to_table(Features, _records(by_stage["features"], Features)))
     write_if_changed(to.failures, _failures(by_stage, records, split_url))
-    # Last: whoever finds the manifest finds everything it speaks of.
+    # Whoever finds the manifest finds everything it speaks of.
     write_if_changed(to.manifest, to_table(Sample, samples))
+    _remove_stale_shards({Path(part.path).stem for part in by_stage["shards"]}, to.root / "shards")
+
+
+def _remove_stale_shards(current: set[str], folder: Path) -> None:
+    """Remove shards that an earlier setting made: a user who takes ``shards/*.tar`` gets one dataset.
+
+    They cost no analysis to make again, and on a full-size dataset each generation is 200 GB.
+    """
+    for path in folder.iterdir():
+        if path.suffix in {".parquet", ".tar", ".json"} and path.stem not in current:
+            path.unlink()
 
 
 def write_if_changed(path: Path, table: pa.Table) -> None:

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +131,7 @@ def test_a_changed_caption_setting_redoes_captions_and_shards_only(copy: tuple[P
     values = yaml.safe_load(spec.read_text()) | {"caption": {"seed": 1}}
     changed = tmp_path / "changed.yaml"
     changed.write_text(yaml.safe_dump(values))
+    before = published(workspace)
     texts = pd.read_parquet(workspace / "manifest.parquet").caption
     report = run(changed, workspace)
     assert {row.stage: row.num_new for row in report.funnel} == {
@@ -143,8 +144,11 @@ def test_a_changed_caption_setting_redoes_captions_and_shards_only(copy: tuple[P
         "features": 0,
     }
     assert (pd.read_parquet(workspace / "manifest.parquet").caption != texts).all()
-    # The old parts are still there: going back costs nothing.
-    assert run(spec, workspace).num_new == 0
+    assert len(list(workspace.glob("shards/*.tar"))) == report.num_shards  # no stale ones beside the new
+    # The old captions are still there: going back only packs.
+    back = run(spec, workspace)
+    assert {row.stage: row.num_new for row in back.funnel if row.num_new} == {"shards": 6}
+    assert published(workspace) == before
 
 
 def test_retry_tries_the_truncated_one_again_and_nothing_else(copy: tuple[Path, Path]) -> None:
@@ -256,21 +260,32 @@ def test_a_workspace_that_cannot_be_written(small: tuple[Path, Path], tmp_path: 
         run(small[0], tmp_path / "file" / "work")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small file system")
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MB."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root to mount a small file system")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], check=True)
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
 def test_a_full_disk_names_itself_and_the_build_goes_on_when_there_is_space(
-    small: tuple[Path, Path], tmp_path: Path
+    small: tuple[Path, Path], tmp_path: Path, small_disk: Path
 ) -> None:
-    workspace = tmp_path / "work"
-    workspace.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", workspace], check=True)
-    try:
-        done = collap("build", small[0], "--workspace", workspace)
-        assert done.returncode == 1
-        assert "the disk is full: free some space" in done.stderr
-        assert "Traceback" not in done.stderr
-        assert (workspace / "harvest").is_dir()
-        subprocess.run(["mount", "-o", "remount,size=500m", workspace], check=True)
-        run(small[0], workspace)
-        assert published(workspace) == published(small[1])
-    finally:
-        subprocess.run(["umount", workspace], check=True)
+    songs(tmp_path / "music", small, count=6)
+    spec = write_spec(tmp_path, source={"type": "local", "folder": "music"}, partition_size=2)
+    done = collap("build", spec, "--workspace", small_disk / "work")
+    assert done.returncode == 1
+    assert "the disk is full: free some space" in done.stderr
+    assert "run the same command again" in done.stderr
+    assert "Traceback" not in done.stderr
+    harvested = sum(len(pd.read_parquet(path)) for path in (small_disk / "work").glob("harvest/*.parquet"))
+    assert harvested > 0
+    subprocess.run(["mount", "-o", "remount,size=500m", small_disk], check=True)
+    report = run(spec, small_disk / "work")
+    assert report.funnel[1].num_new == 6 - harvested
+    run(spec, tmp_path / "elsewhere")
+    assert published(small_disk / "work") == published(tmp_path / "elsewhere")
