@@ -77,7 +77,8 @@ class Build:
             BuildError: no track survived.
         """
         rows = funnel([stage.name for stage in self.stages], parts, len(self.selection.tracks))
-        mark = digest([[info.path, info.identity] for of in parts.values() for info in of.values()])
+        infos = [of_partition[stage.name] for of_partition in parts.values() for stage in self.stages]
+        mark = digest([[info.path, info.identity] for info in infos])
         unchanged = read_summary(self.workspace, mark)
         if unchanged is not None:
             return replace(unchanged, funnel=tuple(rows), num_new=0, seconds=self._seconds())

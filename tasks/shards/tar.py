@@ -14,9 +14,8 @@ import json
 import tarfile
 from collections.abc import Iterable
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from data_specs.publish import Published, publish
 
@@ -37,17 +36,22 @@ def write_shard(path: Path, samples: Iterable[TarSample]) -> Published:
     Raises:
         OSError: an audio file cannot be read, or the shard cannot be written.
     """
-    with publish(path) as (file, published), tarfile.open(fileobj=file, mode="w|", format=tarfile.USTAR_FORMAT) as tar:
+    with publish(path) as (file, published):
         for sample in samples:
-            _add(tar, f"{sample.key}.flac", sample.audio.read_bytes())
-            _add(tar, f"{sample.key}.json", json.dumps(sample.facts, ensure_ascii=False, sort_keys=True).encode())
-            _add(tar, f"{sample.key}.txt", sample.text.encode())
+            _add(file, f"{sample.key}.flac", sample.audio.read_bytes())
+            _add(file, f"{sample.key}.json", json.dumps(sample.facts, ensure_ascii=False, sort_keys=True).encode())
+            _add(file, f"{sample.key}.txt", sample.text.encode())
+        file.write(bytes(2 * tarfile.BLOCKSIZE))  # the end mark
+        file.write(bytes(-published.num_bytes % tarfile.RECORDSIZE))
     return published
 
 
-def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
-    member = tarfile.TarInfo(name)
-    member.size = len(content)
-    member.mode = 0o444
-    member.mtime = 0
-    tar.addfile(member, BytesIO(content))
+def _add(file: BinaryIO, name: str, content: bytes) -> None:
+    """One member, written as it is: ``TarFile.addfile`` would copy the content in 16 kB pieces."""
+    header = tarfile.TarInfo(name)
+    header.size = len(content)
+    header.mode = 0o444
+    header.mtime = 0
+    file.write(header.tobuf(tarfile.USTAR_FORMAT))
+    file.write(content)
+    file.write(bytes(-len(content) % tarfile.BLOCKSIZE))

@@ -1,0 +1,111 @@
+"""The flows against a real Prefect server."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.exceptions import ParameterTypeError
+from pydantic import ValidationError
+
+from collap_model.config import TrainConfig
+from flows.build_dataset import build_dataset
+from flows.local import find
+from flows.retrain import RetrainConfig, retrain
+from tasks.build import BuildConfig
+from tasks.engine.errors import BuildError
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+TINY = TrainConfig(
+    text_tower="tiny", dim=16, batch_size=4, steps=4, warmup_steps=1, log_every=2, checkpoint_every=2, threads=1
+)
+
+
+def config(folder: Path, port: int) -> BuildConfig:
+    source = {"type": "rendered", "num_songs": 12, "port": port, "min_duration_s": 30, "max_duration_s": 34}
+    spec = {"name": "flow", "source": source, "split": {"test_percent": 40}, "partition_size": 8}
+    path = folder / "flow.yaml"
+    path.write_text(yaml.safe_dump({**spec, "audio": {"min_duration_s": 20}, "harvest": {"attempts": 1}}))
+    return BuildConfig(spec=str(path), workspace=str(folder / "work"), processes=2)
+
+
+def artifacts() -> dict[str, Any]:
+    with get_client(sync_client=True) as client:
+        return {item.key: item for item in client.read_artifacts()}
+
+
+def task_runs(flow_run_id: Any, expected: int) -> list[Any]:
+    """Task runs reach the server as events, a little after the flow run has ended."""
+    with get_client(sync_client=True) as client:
+        for _ in range(100):
+            runs = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id])))
+            if len(runs) >= expected and all(run.state and run.state.is_final() for run in runs):
+                break
+            time.sleep(0.2)
+    return runs
+
+
+def test_retrain_builds_trains_and_evaluates_as_subflows(tmp_path: Path, free_port: int) -> None:
+    build = config(tmp_path, free_port)
+    state = retrain(RetrainConfig(build=build, train=TINY, baselines=("mean",)), return_state=True)
+    result = state.result()
+    assert result["build"].num_samples == 12
+    assert len(result["retrieval"]) == 2
+    assert {report["fusion"] for report in result["retrieval"].values()} == {"attention", "mean"}
+    with get_client(sync_client=True) as client:
+        children = client.read_flow_runs(flow_run_filter=None, limit=50)
+    names = {run.name.split()[0] for run in children}
+    assert {"retrain", "build", "train", "evaluate"} <= names
+    found = artifacts()
+    expected = {"flow-funnel", "flow-failures", "flow-card", "flow-captions", "flow-sample-1", "retrieval-work"}
+    assert expected <= found.keys()
+    assert {
+        f"flow-{stage}" for stage in ("harvest", "audio", "structure", "caption", "shards", "features")
+    } <= found.keys()
+    assert "| text to track | chance |" in str(found["retrieval-work"].data)
+
+    # Again: nothing is built, and finished runs are not trained again.
+    again = retrain(RetrainConfig(build=build, train=TINY, baselines=("mean",)))
+    assert again["build"].num_new == 0
+    assert again["retrieval"] == result["retrieval"]
+
+
+def test_a_task_run_per_stage_and_partition_and_none_for_what_exists(tmp_path: Path, free_port: int) -> None:
+    build = config(tmp_path, free_port)
+    first = build_dataset(build, return_state=True)
+    names = {run.name for run in task_runs(first.state_details.flow_run_id, 18)}
+    stages = ("harvest", "audio", "structure", "caption", "shards", "features")
+    assert names == {f"{s} {p}" for s in stages for p in ("train-00000", "train-00001", "test-00000")}
+    second = build_dataset(build, return_state=True)
+    assert second.is_completed()
+    assert task_runs(second.state_details.flow_run_id, 0) == []
+
+
+def test_wrong_parameters_are_refused_before_a_run() -> None:
+    with pytest.raises((ValidationError, ParameterTypeError), match="downloads"):
+        build_dataset({"downloads": 0})  # type: ignore[arg-type]
+    with pytest.raises((ValidationError, ParameterTypeError), match="sise"):
+        build_dataset({"sise": 1})  # type: ignore[arg-type]
+
+
+def test_a_build_that_cannot_go_on_fails_its_flow_run_with_the_message(tmp_path: Path) -> None:
+    spec = tmp_path / "none.yaml"
+    spec.write_text(f"name: none\nsource: {{type: local, folder: {tmp_path}/nothing}}\n")
+    state = build_dataset(BuildConfig(spec=str(spec), workspace=str(tmp_path / "work")), return_state=True)
+    assert state.is_failed()
+    assert "does not exist; set source.folder" in (state.message or "")
+
+
+def test_published_deployments_have_valid_parameters() -> None:
+    names = [f"build-dataset/{name}" for name in ("demo", "local", "urls", "audioset")]
+    for name in (*names, "train/demo", "evaluate/demo", "retrain/demo"):
+        flow, parameters = find(name)
+        flow.validate_parameters(parameters)
+    with pytest.raises(BuildError, match=r"no deployment 'build-dataset/nothing'.*build-dataset/demo"):
+        find("build-dataset/nothing")
