@@ -97,9 +97,7 @@ def main() -> None:
             wall, cpu = time.monotonic(), time.process_time()
             report = build(config)
             assert report.num_new == 0
-            print(
-                f"nothing to do: {time.monotonic() - wall:.2f} s wall, {time.process_time() - cpu:.2f} CPU s"
-            )
+            print(f"nothing to do: {time.monotonic() - wall:.2f} s wall, {time.process_time() - cpu:.2f} CPU s")
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     status.set_defaults(run=_status, where="collap status")
 
     train = commands.add_parser("train", help="train on a finished dataset")
-    train.add_argument("config", help="TrainConfig as YAML or JSON, e.g. deployments/train-demo.yaml")
+    train.add_argument("config", help="TrainConfig as YAML or JSON, e.g. my-run.yaml")
     train.add_argument("--workspace", required=True, help="folder of a finished build")
     train.add_argument("--run", dest="name", help="name of the run (default: made of its configuration and data)")
     train.add_argument("--processes", type=int, default=1, help="one per GPU (default: 1)")

@@ -147,7 +147,8 @@ def stages_of(spec: DatasetSpec) -> tuple[TrackStage | PartitionStage, ...]:
 
 def _has_file(row: Row, workspace: Workspace) -> bool:
     """Whether the file that an ``ok`` row speaks of is still there in its full size."""
-    if row.outcome.status is not Status.OK:
+    record = row.outcome.record
+    if row.outcome.status is not Status.OK or record is None:
         return True
-    path = workspace.root / row.outcome.record.file
-    return path.is_file() and path.stat().st_size == row.outcome.record.num_bytes
+    path = workspace.root / record.file
+    return path.is_file() and path.stat().st_size == record.num_bytes

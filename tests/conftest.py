@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,3 +33,14 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"real AudioSet and FUTGA files are not at {SHARED_DATA}")
     return SHARED_DATA
+
+
+@pytest.fixture
+def unprivileged() -> Iterator[None]:
+    """Permissions bind: where the tests run as root, this one runs as nobody."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    yield
+    os.seteuid(0)

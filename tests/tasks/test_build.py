@@ -261,6 +261,26 @@ def test_a_workspace_that_cannot_be_written(small: tuple[Path, Path], tmp_path: 
 
 
 @pytest.fixture
+def read_only(tmp_path: Path) -> Path:
+    folder = tmp_path / "read-only"
+    folder.mkdir()
+    folder.chmod(0o555)
+    return folder
+
+
+def test_an_output_folder_without_write_permission(
+    small: tuple[Path, Path], read_only: Path, unprivileged: None
+) -> None:
+    from tasks.engine.workspace import Workspace
+
+    with (
+        pytest.raises(BuildError, match=r"no permission: make the folder writable"),
+        Workspace(read_only / "x").locked(),
+    ):
+        pass
+
+
+@pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 4 MB."""
     if os.geteuid() != 0:

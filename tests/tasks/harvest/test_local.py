@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 import numpy as np
@@ -78,12 +77,16 @@ def test_what_is_no_file_has_its_reason(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not bind root")
-def test_an_unreadable_file_has_its_reason(tmp_path: Path) -> None:
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
     path = tmp_path / "secret.mp3"
     path.write_bytes(b"x")
     path.chmod(0)
-    assert harvested(path.as_uri(), tmp_path).reason is Reason.PERMISSION_DENIED
+    return path
+
+
+def test_an_unreadable_file_has_its_reason(secret: Path, tmp_path: Path, unprivileged: None) -> None:
+    assert harvested(secret.as_uri(), tmp_path).reason is Reason.PERMISSION_DENIED
 
 
 @pytest.mark.parametrize("url", ["file://other-host/a.mp3", "ftp://x/a.mp3", "data:audio/mpeg;base64,AA", "a.mp3", ""])
