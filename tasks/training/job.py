@@ -64,4 +64,5 @@ def train(job: TrainJob, on_line: Callable[[str], None] = lambda line: None) -> 
 def _launcher(processes: int) -> list[str]:
     if processes == 1:
         return [sys.executable, "-m"]
-    return [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
+    # "--": torchrun would otherwise take our --run for an abbreviation of its own --run-path.
+    return [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m", "--"]

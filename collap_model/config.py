@@ -1,0 +1,111 @@
+"""What decides a training run. Two runs of one config on one dataset give the same weights.
+
+Prefect's UI makes its form from this model: titles, descriptions and bounds are what a person sees.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from collap_model.choices import FusionName, TowerName
+
+__all__ = ["TrainConfig"]
+
+_PUBLISHED = {"roberta": "FacebookAI/roberta-base", "gpt2": "openai-community/gpt2"}
+
+
+class TrainConfig(BaseModel):
+    """Defaults are for some ten thousand songs and more on a GPU; see the demo deployment for a laptop's values."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    text_tower: TowerName = Field(
+        "roberta",
+        title="Text tower",
+        description="roberta or gpt2 (the paper's variants), or tiny: offline, its tokenizer trained on the captions",
+    )
+    text_model: str | None = Field(
+        None,
+        title="Text model",
+        description="Hugging Face name or local folder of the pretrained text tower; empty for the published base size",
+    )
+    fusion: FusionName = Field(
+        "attention",
+        title="Fusion",
+        description="How clips combine into a score: attention (the paper), mean or max",
+    )
+    dim: int = Field(512, ge=8, le=4096, title="Joint width", description="Width of the space texts and clips share")
+    clip_seconds: int = Field(10, ge=1, le=120, title="Clip length", description="Seconds of audio per clip vector")
+    max_track_seconds: int = Field(
+        300, ge=1, le=3600, title="Longest track", description="Seconds of a track that are heard at most"
+    )
+    batch_size: int = Field(
+        256,
+        ge=2,
+        le=65536,
+        title="Batch size",
+        description="Pairs per step over all processes; more negatives per text",
+    )
+    steps: int = Field(6000, ge=1, le=10_000_000, title="Steps", description="Optimiser steps of the whole run")
+    lr: float = Field(5e-4, gt=0, le=1, title="Learning rate", description="Peak rate of everything but the text tower")
+    text_lr: float = Field(5e-5, gt=0, le=1, title="Text learning rate", description="Peak rate of the text tower")
+    weight_decay: float = Field(
+        0.05, ge=0, le=10, title="Weight decay", description="AdamW's, on matrices only (no bias, norm or scalar)"
+    )
+    warmup_steps: int = Field(
+        300, ge=0, le=1_000_000, title="Warm-up steps", description="Linear rise before the cosine fall"
+    )
+    max_grad_norm: float = Field(1.0, gt=0, le=1000, title="Gradient clip", description="Bound on the gradient's norm")
+    temperature: float = Field(
+        0.07, gt=0.01, lt=1, title="Temperature", description="Initial temperature of the loss; learned from there"
+    )
+    dropout: float = Field(
+        0.1,
+        ge=0,
+        lt=1,
+        title="Dropout",
+        description="In the audio projection and the tiny tower; others keep their own",
+    )
+    crop_chance: float = Field(
+        0.5, ge=0, le=1, title="Crop chance", description="Share of tracks heard only in part, a random run of seconds"
+    )
+    min_crop: float = Field(
+        0.5, gt=0, le=1, title="Shortest crop", description="A crop keeps between this share and all of the track"
+    )
+    sentences_chance: float = Field(
+        0.3, ge=0, le=1, title="Sentence chance", description="Share of captions cut to a random subset of sentences"
+    )
+    global_chance: float = Field(
+        0.1, ge=0, le=1, title="Global chance", description="Share of captions cut to their first paragraph"
+    )
+    seed: int = Field(0, ge=0, lt=2**31, title="Seed", description="Of weights, order, augmentation and dropout")
+    checkpoint_every: int = Field(
+        500, ge=1, title="Checkpoint every", description="Steps between checkpoints; a kill costs at most this many"
+    )
+    log_every: int = Field(20, ge=1, title="Log every", description="Steps per line of the log")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", title="Device", description="auto takes a GPU where there is one"
+    )
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", title="Precision", description="Of the towers; auto is bf16 on a GPU and fp32 on a CPU. Scores are fp32"
+    )
+    threads: int = Field(0, ge=0, le=1024, title="CPU threads", description="Per process; 0 leaves it to torch")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TrainConfig:
+        if self.text_tower == "tiny" and self.text_model is not None:
+            raise ValueError(f"text_model {self.text_model!r} has no meaning for the tiny tower; leave it empty")
+        if self.sentences_chance + self.global_chance > 1:
+            raise ValueError(
+                f"sentences_chance {self.sentences_chance} + global_chance {self.global_chance} must not exceed 1"
+            )
+        if self.warmup_steps >= self.steps:
+            raise ValueError(f"warmup_steps {self.warmup_steps} must be fewer than steps {self.steps}")
+        return self
+
+    @property
+    def pretrained(self) -> str | None:
+        """Where the text tower's weights come from; None for the tiny tower, which begins at random."""
+        return self.text_model or _PUBLISHED.get(self.text_tower)

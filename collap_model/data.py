@@ -1,0 +1,187 @@
+"""Audio-text pairs of a workspace and the batches a step sees, each a pure function of its number.
+
+The order of epoch e is ``permutation(seed, e)`` and a sample's augmentation is drawn from
+``(seed, e, row)``: a resumed run needs nothing but its step to see what it would have seen.
+
+Shapes: I texts, J tracks, K clips, L tokens, E encoder dim, X keys.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+
+from collap_model.augment import crop_seconds, sample_caption
+from collap_model.config import TrainConfig
+from collap_model.distributed import World
+from collap_model.feature_store import FeatureStore, pool_clips
+
+__all__ = ["MANIFEST_FILE", "Pair", "Pairs", "TextsAndClips", "TrainingData", "pad_clips"]
+
+MANIFEST_FILE = "manifest.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A caption and the track it describes; a track with several captions makes several pairs."""
+
+    track_id: str
+    caption: str
+
+
+class Pairs:
+    """The pairs of one split with their features."""
+
+    def __init__(self, pairs: Sequence[Pair], store: FeatureStore, split: str) -> None:
+        self.pairs = list(pairs)
+        self.store = store
+        self.split = split
+
+    @classmethod
+    def open(cls, workspace: Path, split: str) -> Pairs:
+        """The rows of ``workspace/manifest.parquet`` of one split, in the manifest's order.
+
+        Raises:
+            ValueError: manifest or features missing, no pair in the split, an empty caption, a track
+                without features.
+        """
+        path = Path(workspace) / MANIFEST_FILE
+        if not path.is_file():
+            raise ValueError(f"no manifest at {path}; build the dataset first")
+        store = FeatureStore.open(Path(workspace))
+        rows = pq.read_table(path, columns=["track_id", "split", "caption"]).to_pylist()
+        pairs = [Pair(row["track_id"], row["caption"]) for row in rows if row["split"] == split]
+        if not pairs:
+            found = sorted({row["split"] for row in rows})
+            raise ValueError(f"{path} has no pair in split {split!r}; its splits are {found}")
+        lacking = sorted({pair.track_id for pair in pairs if pair.track_id not in store})
+        if lacking:
+            raise ValueError(
+                f"{len(lacking)} tracks of split {split!r} have no features, the first is {lacking[0]!r}; "
+                "run the features stage"
+            )
+        wordless = [pair.track_id for pair in pairs if not (pair.caption or "").strip()]
+        if wordless:
+            raise ValueError(f"{len(wordless)} captions of split {split!r} are empty, the first of {wordless[0]!r}")
+        return cls(pairs, store, split)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    @property
+    def captions(self) -> list[str]:
+        return [pair.caption for pair in self.pairs]
+
+    @property
+    def track_ids(self) -> list[str]:
+        """Distinct, in order of first appearance."""
+        return list(dict.fromkeys(pair.track_id for pair in self.pairs))
+
+    def clips(self, track_id: str, *, clip_seconds: int, longest: int) -> npt.NDArray[np.float32]:
+        """Clip features ``[K, E]`` of the first ``longest`` seconds of a track."""
+        return pool_clips(self.store.vectors(track_id)[:longest], clip_seconds)
+
+    def feature_statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation ``[E]`` over all seconds of all tracks of the split, in float64 inside."""
+        count, total, squares = 0, 0.0, 0.0
+        for track_id in self.track_ids:
+            vectors = self.store.vectors(track_id).astype(np.float64)
+            count, total, squares = count + len(vectors), total + vectors.sum(0), squares + (vectors**2).sum(0)
+        mean = total / count
+        variance = np.maximum(squares / count - mean**2, 0.0)
+        return torch.from_numpy(np.float32(mean)), torch.from_numpy(np.float32(np.sqrt(variance)))
+
+    def fingerprint(self) -> str:
+        """Hash of the captions and of where their features lie (feature files are named by their content)."""
+        digest = hashlib.sha256()
+        for pair in self.pairs:
+            row = self.store.rows[pair.track_id]
+            entry = [pair.track_id, pair.caption, row.file, row.offset, row.num_seconds, row.dim, row.encoder]
+            digest.update(json.dumps(entry).encode() + b"\n")
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextsAndClips:
+    """A batch before tokenisation: text i describes track i."""
+
+    texts: list[str]
+    clips_JKE: Tensor
+    mask_JK: Tensor
+    keys_JX: Tensor
+    """Two pairs that share a key (track or caption) are no negatives of each other."""
+
+
+class TrainingData:
+    """Batch number -> batch, for one process of a world."""
+
+    def __init__(self, pairs: Pairs, config: TrainConfig, world: World) -> None:
+        """Raises ``ValueError`` where the split cannot fill a batch or the batch cannot be shared out evenly."""
+        num_tracks, size = len(pairs.track_ids), config.batch_size
+        if num_tracks < 2:
+            raise ValueError(
+                f"split {pairs.split!r} has {num_tracks} track; training needs at least 2: select more songs"
+            )
+        if size > len(pairs):
+            raise ValueError(
+                f"batch_size {size} exceeds the {len(pairs)} pairs of split {pairs.split!r}; "
+                f"set batch_size to {len(pairs)} or less"
+            )
+        if size % world.size:
+            raise ValueError(f"batch_size {size} is no multiple of the {world.size} processes; choose one that is")
+        self.pairs = pairs
+        self.config = config
+        self.world = world
+        self.batches_per_epoch = len(pairs) // size
+
+    def batch(self, step: int) -> TextsAndClips:
+        """This process's part of the batch of ``step``; the last incomplete batch of an epoch is left out."""
+        epoch, number = divmod(step, self.batches_per_epoch)
+        order = np.random.default_rng((self.config.seed, epoch)).permutation(len(self.pairs))
+        share = self.config.batch_size // self.world.size
+        first = number * self.config.batch_size + self.world.rank * share
+        samples = [self._sample(int(row), epoch) for row in order[first : first + share]]
+        clips_JKE, mask_JK = pad_clips([clips for _, clips, _ in samples])
+        return TextsAndClips(
+            texts=[text for text, _, _ in samples],
+            clips_JKE=clips_JKE,
+            mask_JK=mask_JK,
+            keys_JX=torch.tensor([keys for _, _, keys in samples]),
+        )
+
+    def _sample(self, row: int, epoch: int) -> tuple[str, npt.NDArray[np.float32], tuple[int, int]]:
+        config, pair = self.config, self.pairs.pairs[row]
+        rng = np.random.default_rng((config.seed, epoch, row))
+        vectors = self.pairs.store.vectors(pair.track_id)
+        heard = crop_seconds(
+            rng, len(vectors), chance=config.crop_chance, min_share=config.min_crop, longest=config.max_track_seconds
+        )
+        text = sample_caption(
+            rng, pair.caption, sentences_chance=config.sentences_chance, global_chance=config.global_chance
+        )
+        keys = (_key(pair.track_id), _key(pair.caption))
+        return text, pool_clips(vectors[heard], config.clip_seconds), keys
+
+
+def pad_clips(clips: Sequence[npt.NDArray[np.float32]]) -> tuple[Tensor, Tensor]:
+    """Tracks ``[K, E]`` of different lengths as ``clips_JKE``, zeros after the last clip, and ``mask_JK``."""
+    longest = max(map(len, clips))
+    clips_JKE = torch.zeros(len(clips), longest, clips[0].shape[1])
+    mask_JK = torch.zeros(len(clips), longest, dtype=torch.bool)
+    for row, values in enumerate(clips):
+        clips_JKE[row, : len(values)] = torch.from_numpy(values)
+        mask_JK[row, : len(values)] = True
+    return clips_JKE, mask_JK
+
+
+def _key(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little", signed=True)

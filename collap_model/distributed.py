@@ -1,0 +1,95 @@
+"""One process or several: the process group, and collectives that carry exact gradients.
+
+Gradients here are of the *sum* of all ranks' losses. DistributedDataParallel averages, so the
+loss is multiplied by the world size before ``backward``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+__all__ = ["World", "all_max", "gather", "join_world", "sum_over_ranks"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """This process among all of them; a single process is rank 0 of 1."""
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+    """Among the processes of this machine: the number of its GPU."""
+
+    @property
+    def is_first(self) -> bool:
+        return self.rank == 0
+
+
+@contextmanager
+def join_world(device_type: str) -> Iterator[World]:
+    """The world torchrun describes in the environment, joined for the time of the block."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield World()
+        return
+    dist.init_process_group("nccl" if device_type == "cuda" else "gloo")
+    try:
+        yield World(rank=dist.get_rank(), size=size, local_rank=int(os.environ.get("LOCAL_RANK", "0")))
+    finally:
+        dist.destroy_process_group()
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, local: Tensor) -> Tensor:
+        ctx.num_rows = len(local)
+        parts = [torch.empty_like(local) for _ in range(dist.get_world_size())]
+        dist.all_gather(parts, local.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        total = grads[0].contiguous().clone()
+        dist.all_reduce(total)
+        first = dist.get_rank() * ctx.num_rows
+        return total[first : first + ctx.num_rows]
+
+
+class _SumOverRanks(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, local: Tensor) -> Tensor:
+        total = local.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        total = grads[0].contiguous().clone()
+        dist.all_reduce(total)
+        return total
+
+
+def gather(local: Tensor, world: World) -> Tensor:
+    """The rows of all ranks in rank order; equal numbers of rows required. Differentiable."""
+    return local if world.size == 1 else _Gather.apply(local)
+
+
+def sum_over_ranks(local: Tensor, world: World) -> Tensor:
+    """Element-wise sum over ranks. Differentiable."""
+    return local if world.size == 1 else _SumOverRanks.apply(local)
+
+
+def all_max(local: Tensor, world: World) -> Tensor:
+    """Element-wise maximum over ranks, without gradient."""
+    highest = local.detach().clone()
+    if world.size > 1:
+        dist.all_reduce(highest, dist.ReduceOp.MAX)
+    return highest

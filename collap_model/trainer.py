@@ -1,0 +1,199 @@
+"""The training loop: claim the run folder, build or resume, step, checkpoint, publish the model.
+
+One process, or several under torchrun. On one machine with one thread setting, a run that was
+killed and resumed ends with the same bits as one that was not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from collap_model.checkpoint import (
+    final_model,
+    latest_checkpoint,
+    load_checkpoint,
+    publish_model,
+    save_checkpoint,
+)
+from collap_model.config import TrainConfig
+from collap_model.data import Pairs, TextsAndClips, TrainingData
+from collap_model.distributed import World, join_world
+from collap_model.loss import LossReport
+from collap_model.model import CoLLAP, ModelForm
+from collap_model.optimiser import build_optimiser, rate_share, set_rates
+from collap_model.progress import Progress
+from collap_model.run_folder import DataIdentity, RunFolder
+from collap_model.task import ContrastiveTask
+from collap_model.text import TokenBatch, new_tower
+
+__all__ = ["NotFinite", "TrainResult", "resolve_device", "train"]
+
+
+class NotFinite(RuntimeError):
+    """The loss or its gradient became NaN or infinite; the last checkpoint is from before that."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainResult:
+    """What ``train`` did."""
+
+    model: Path
+    first_step: int
+    """0, or the step it resumed from."""
+    steps: int
+    already_finished: bool
+
+
+def resolve_device(name: str, local_rank: int = 0) -> torch.device:
+    """``auto`` takes a GPU where there is one; each process of a machine its own."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device 'cuda' was asked for, but torch sees no GPU; use 'auto' or 'cpu'")
+    if name == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", local_rank)
+
+
+def train(config: TrainConfig, workspace: Path, run: Path) -> TrainResult:
+    """Train on ``workspace`` into ``run``, resuming whatever is there.
+
+    Raises:
+        ValueError: unusable data or config, or a run folder of another config or dataset.
+        NotFinite: training diverged.
+    """
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    with join_world(resolve_device(config.device).type) as world:
+        pairs = Pairs.open(workspace, "train")
+        data = TrainingData(pairs, config, world)
+        folder = RunFolder(run)
+        identity = DataIdentity(
+            sha256=pairs.fingerprint(),
+            num_pairs=len(pairs),
+            num_tracks=len(pairs.track_ids),
+            encoder=pairs.store.encoder,
+        )
+        folder.claim(config, identity, write=world.is_first)
+        if final_model(run).exists():
+            if world.is_first:
+                print(f"{run} is finished after {config.steps} steps; nothing to do")
+            return TrainResult(
+                model=final_model(run), first_step=config.steps, steps=config.steps, already_finished=True
+            )
+        return _Trainer(config, data, folder, world).run()
+
+
+class _Trainer:
+    """Everything a step needs."""
+
+    def __init__(self, config: TrainConfig, data: TrainingData, folder: RunFolder, world: World) -> None:
+        self.config = config
+        self.data = data
+        self.folder = folder
+        self.world = world
+        self.device = resolve_device(config.device, world.local_rank)
+        self.bf16 = config.precision == "bf16" or (config.precision == "auto" and self.device.type == "cuda")
+        torch.manual_seed(config.seed)
+        start = latest_checkpoint(folder.path)
+        self.model = (_new_model(config, data.pairs) if start is None else CoLLAP.from_pretrained(start / "model")).to(
+            self.device
+        )
+        self.optimiser = build_optimiser(self.model, config)
+        self.first_step = 0 if start is None else load_checkpoint(start, self.optimiser)
+        task = ContrastiveTask(self.model, world).train()
+        self.task: nn.Module = DistributedDataParallel(task) if world.size > 1 else task
+
+    def run(self) -> TrainResult:
+        config, first = self.config, self.world.is_first
+        if first:
+            self.folder.cut_log(self.first_step)
+            print(self._opening(), flush=True)
+        progress = Progress(config, self.folder if first else None, self.first_step)
+        for step, (batch, tokens) in self._batches():
+            report, grad_norm = self._step(step, batch, tokens)
+            progress.record(step + 1, report, grad_norm, tokens, self.model, rate_share(step, config))
+            done = step + 1
+            if first and done % config.checkpoint_every == 0 and done < config.steps:
+                save_checkpoint(self.folder.path, self.model, self.optimiser, done)
+        if first:
+            publish_model(self.folder.path, self.model)
+            print(f"finished {config.steps} steps; the model is in {final_model(self.folder.path)}", flush=True)
+        return TrainResult(
+            model=final_model(self.folder.path), first_step=self.first_step, steps=config.steps, already_finished=False
+        )
+
+    def _batches(self) -> Iterator[tuple[int, tuple[TextsAndClips, TokenBatch]]]:
+        """Batches in order; one thread reads and tokenises the next while the current one is computed."""
+
+        def prepare(step: int) -> tuple[TextsAndClips, TokenBatch]:
+            batch = self.data.batch(step)
+            return batch, self.model.tower.tokenize(batch.texts)
+
+        with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
+            upcoming = pool.submit(prepare, self.first_step)
+            for step in range(self.first_step, self.config.steps):
+                ready = upcoming.result()
+                if step + 1 < self.config.steps:
+                    upcoming = pool.submit(prepare, step + 1)
+                yield step, ready
+
+    def _step(self, step: int, batch: TextsAndClips, tokens: TokenBatch) -> tuple[LossReport, float]:
+        # Dropout of a step depends on seed, step and rank alone, so no random state needs saving.
+        torch.manual_seed(_step_seed(self.config.seed, step, self.world.rank))
+        set_rates(self.optimiser, rate_share(step, self.config))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            share, report = self.task(
+                tokens.to(self.device),
+                batch.clips_JKE.to(self.device, non_blocking=True),
+                batch.mask_JK.to(self.device, non_blocking=True),
+                batch.keys_JX.to(self.device, non_blocking=True),
+            )
+        self.optimiser.zero_grad(set_to_none=True)
+        # DDP averages gradients over ranks; the loss is the sum of the ranks' shares.
+        (share * self.world.size).backward()
+        grad_norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm).item()
+        if not math.isfinite(grad_norm):
+            raise NotFinite(
+                f"step {step + 1}: loss {report.loss.item()}, gradient norm {grad_norm}. The last checkpoint is whole; "
+                "start a new run with a lower lr, or precision fp32"
+            )
+        self.optimiser.step()
+        return report, grad_norm
+
+    def _opening(self) -> str:
+        count = sum(parameter.numel() for parameter in self.model.parameters())
+        return (
+            f"{len(self.data.pairs)} pairs, {self.data.batches_per_epoch} batches an epoch, "
+            f"{count / 1e6:.1f} M parameters, {self.world.size} process(es) on {self.device.type}; "
+            + (f"resuming after step {self.first_step}" if self.first_step else "starting")
+        )
+
+
+def _step_seed(seed: int, step: int, rank: int) -> int:
+    return int(np.random.SeedSequence((seed, step, rank)).generate_state(1, np.uint64)[0])
+
+
+def _new_model(config: TrainConfig, pairs: Pairs) -> CoLLAP:
+    tower = new_tower(config.text_tower, pretrained=config.pretrained, captions=pairs.captions, dropout=config.dropout)
+    form = ModelForm(
+        text_tower=config.text_tower,
+        fusion=config.fusion,
+        dim=config.dim,
+        dropout=config.dropout,
+        temperature=config.temperature,
+        encoder=pairs.store.encoder,
+        encoder_dim=pairs.store.dim,
+        clip_seconds=config.clip_seconds,
+        max_track_seconds=config.max_track_seconds,
+    )
+    model = CoLLAP(form, tower)
+    model.set_feature_statistics(*pairs.feature_statistics())
+    return model
