@@ -53,6 +53,9 @@ def train(job: TrainJob, on_line: Callable[[str], None] = lambda line: None) -> 
         BuildError: no dataset, or the training program failed.
     """
     folder = job.folder()
+    if job.run is None and (folder / "model").is_dir():  # named after its configuration and data: the same run
+        on_line(f"{folder} is finished; nothing to do")
+        return folder
     config = folder / "launch.json"
     publish_bytes(config, json.dumps(job.config.model_dump(mode="json"), indent=1).encode())
     command = [*_launcher(job.processes), "collap_model.train"]

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from collap_model.config import TrainConfig
+from tasks.engine.errors import BuildError
+from tasks.evaluation.job import EvaluateJob, evaluate
+from tasks.training.job import TrainJob, train
+from tests.collap_model.workspaces import make_workspace
+
+CONFIG = TrainConfig(
+    text_tower="tiny",
+    dim=16,
+    batch_size=4,
+    steps=4,
+    warmup_steps=1,
+    log_every=2,
+    checkpoint_every=2,
+    threads=1,
+    device="cpu",
+)
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dataset")
+    make_workspace(folder, num_train=12, num_test=6)
+    return folder
+
+
+def test_train_then_evaluate(workspace: Path) -> None:
+    job = TrainJob(workspace=str(workspace), config=CONFIG)
+    folder = train(job)
+    assert folder.parent == workspace / "models"
+    assert folder.name.startswith("attention-tiny-")
+    assert (folder / "model").is_dir()
+    lines: list[str] = []
+    assert train(job, lines.append) == folder
+    assert lines == [f"{folder} is finished; nothing to do"]
+    (report,) = evaluate(EvaluateJob(workspace=str(workspace))).values()
+    assert report["num_tracks"] == 6
+    assert json.loads((folder / "retrieval-test.json").read_text()) == report
+
+
+@pytest.mark.slow
+def test_two_processes_under_torchrun(workspace: Path) -> None:
+    folder = train(TrainJob(workspace=str(workspace), config=CONFIG, processes=2, run="two"))
+    assert (folder / "model").is_dir()
+
+
+def test_other_settings_make_another_run(workspace: Path) -> None:
+    first = TrainJob(workspace=str(workspace), config=CONFIG).folder()
+    other = TrainJob(workspace=str(workspace), config=CONFIG.model_copy(update={"seed": 1})).folder()
+    assert first != other
+
+
+def test_mistakes_are_named(workspace: Path, tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match=r"no finished dataset at .* \(manifest.parquet is missing\); build it first"):
+        train(TrainJob(workspace=str(tmp_path)))
+    with pytest.raises(BuildError, match=r"(?s)exited with 2.*batch"):
+        train(TrainJob(workspace=str(workspace), config=CONFIG.model_copy(update={"batch_size": 64})))
+    with pytest.raises(BuildError, match="no trained run in"):
+        evaluate(EvaluateJob(workspace=str(tmp_path)))
+    with pytest.raises(BuildError, match=r"has no trained run nothing; train it or correct the name"):
+        evaluate(EvaluateJob(workspace=str(workspace), runs=("nothing",)))
+    with pytest.raises(ValidationError, match="run"):
+        TrainJob(run="../elsewhere")
+
+
+def test_a_train_split_of_one_song(tmp_path: Path) -> None:
+    make_workspace(tmp_path, num_train=1, num_test=2)
+    with pytest.raises(BuildError, match=r"(?s)exited with 2.*train"):
+        train(TrainJob(workspace=str(tmp_path), config=CONFIG))
