@@ -11,7 +11,7 @@ from tasks.doors import evaluate_runs
 from tasks.evaluation.job import EvaluateJob
 
 
-@flow(name="evaluate", flow_run_name="evaluate {job.workspace}")
+@flow(name="evaluate", flow_run_name="evaluate {job.dataset}")
 def evaluate(job: EvaluateJob = EvaluateJob()) -> dict[str, dict[str, Any]]:
     """Rank every track for every caption and the other way round; return the reports by run name."""
     reports = evaluate_runs(job)

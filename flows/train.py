@@ -9,7 +9,7 @@ from tasks.doors import train_run
 from tasks.training.job import TrainJob
 
 
-@flow(name="train", flow_run_name="train {job.config.fusion} on {job.workspace}")
+@flow(name="train", flow_run_name="train {job.config.fusion} on {job.dataset}")
 def train(job: TrainJob = TrainJob()) -> str:
     """Train CoLLAP, going on where an earlier run of the same name stopped; return the run's name."""
     folder = train_run(job)

@@ -68,7 +68,12 @@ class Build:
         return {stage.name: 2 for stage in self.stages}
 
     def stream(self, submit: Submit, on_part: Callable[[PartInfo], None]) -> dict[str, dict[str, PartInfo]]:
-        return stream(self.stages, self.selection.partitions, self.slots(), submit, on_part)
+        cancel = self.run.pools.cancel
+        try:
+            return stream(self.stages, self.selection.partitions, self.slots(), submit, on_part, on_error=cancel)
+        except BaseException:
+            cancel()  # Ctrl-C, a cancelled flow run: stop at the next track, not at the end of the partition
+            raise
 
     def finish(self, parts: Mapping[str, Mapping[str, PartInfo]]) -> BuildReport:
         """Publish tables, card and summary; all that is left as it is where no part changed.

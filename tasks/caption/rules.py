@@ -113,7 +113,8 @@ def _write(track: TrackFacts, seed: str, detail: int) -> _Draft:
         lead = book.pick("clock_lead", a=clock(section.start_s), b=clock(section.end_s))
         timed.append(_led(lead, passage))
         ordered.append(_led(_order_lead(section.index, len(passages), book), passage))
-    return _Draft(overview, passages, " ".join(timed), " ".join(ordered))
+    # A paragraph about the whole, then one per section.
+    return _Draft(overview, passages, "\n\n".join(timed), "\n\n".join(ordered))
 
 
 def _order_lead(index: int, total: int, book: Phrasebook) -> str:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import Literal, TypeVar
@@ -20,6 +21,8 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 PoolKind = Literal["threads", "processes"]
+
+CANCEL_WITHIN_S = 0.5
 
 
 class WorkerCrashed(Exception):
@@ -34,18 +37,22 @@ class Pools:
         self._threads = ThreadPoolExecutor(num_threads, thread_name_prefix="track")
         self._processes: ProcessPoolExecutor | None = None
         self._guard = threading.Lock()
+        self._cancelled = threading.Event()
 
     def map(self, kind: PoolKind, function: Callable[[T], U], items: Sequence[T]) -> Iterator[tuple[T, U | Exception]]:
         """Yield ``(item, result or exception)`` in the order of completion.
 
         An item whose worker process dies is tried once more in a process of its own, so that one bad
         file can neither stop the build nor take its neighbours down; then it yields ``WorkerCrashed``.
+
+        Raises:
+            CancelledError: ``cancel`` was called.
         """
         if kind == "threads":
-            yield from _collect({self._threads.submit(function, item): item for item in items})
+            yield from self._collect({self._threads.submit(function, item): item for item in items})
             return
         crashed: list[T] = []
-        for item, result in _collect(self._submit(function, items)):
+        for item, result in self._collect(self._submit(function, items)):
             if isinstance(result, BrokenProcessPool):
                 crashed.append(item)
             else:
@@ -71,6 +78,31 @@ class Pools:
                 return WorkerCrashed(str(error))
             return future.result() if error is None else _as_exception(error)
 
+    def cancel(self) -> None:
+        """End every ``map`` after the items in hand; the rest is not begun."""
+        self._cancelled.set()
+
+    def _collect(self, futures: dict[Future[U], T]) -> Iterator[tuple[T, U | Exception]]:
+        finished: queue.SimpleQueue[Future[U]] = queue.SimpleQueue()
+        for future in futures:
+            future.add_done_callback(finished.put)
+        try:
+            for num_left in range(len(futures), 0, -1):
+                future = self._next(finished, num_left)
+                error = future.exception()
+                yield futures[future], future.result() if error is None else _as_exception(error)
+        finally:
+            for future in futures:  # a consumer that stops early wants no more begun either
+                future.cancel()
+
+    def _next(self, finished: queue.SimpleQueue[Future[U]], num_left: int) -> Future[U]:
+        while not self._cancelled.is_set():
+            try:
+                return finished.get(timeout=CANCEL_WITHIN_S)
+            except queue.Empty:
+                continue
+        raise CancelledError(f"cancelled with {num_left} items left")
+
     def __enter__(self) -> Pools:
         return self
 
@@ -78,16 +110,6 @@ class Pools:
         self._threads.shutdown(wait=True, cancel_futures=True)
         if self._processes is not None:
             self._processes.shutdown(wait=True, cancel_futures=True)
-
-
-def _collect(futures: dict[Future[U], T]) -> Iterator[tuple[T, U | Exception]]:
-    try:
-        for future in as_completed(futures):
-            error = future.exception()
-            yield futures[future], future.result() if error is None else _as_exception(error)
-    finally:
-        for future in futures:  # the consumer stopped early: do not begin what has not begun
-            future.cancel()
 
 
 def _as_exception(error: BaseException) -> Exception:

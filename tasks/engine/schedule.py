@@ -32,6 +32,7 @@ def stream(
     slots: Mapping[str, int],
     submit: Submit,
     on_part: Callable[[PartInfo], None] = lambda info: None,
+    on_error: Callable[[], None] = lambda: None,
 ) -> dict[str, dict[str, PartInfo]]:
     """Run every stage over every partition.
 
@@ -39,6 +40,7 @@ def stream(
         stages: in an order in which every stage follows its inputs.
         slots: partitions a stage may work on at once, by stage name.
         on_part: told of every finished part, in the calling thread.
+        on_error: called once, at the first failure; it may make the parts in work end early.
 
     Returns:
         The parts by partition name and stage name.
@@ -70,7 +72,9 @@ def stream(
         try:
             info = future.result()
         except Exception as error:
-            first_error = first_error or error
+            if first_error is None:
+                first_error = error
+                on_error()
             continue
         parts[partition.name][stage.name] = info
         on_part(info)

@@ -23,6 +23,11 @@ class EvaluateJob(BaseModel):
     runs: tuple[str, ...] = Field((), description="Names of runs; every finished one when empty")
     split: Literal["train", "valid", "test"] = Field("test", description="Split of the manifest")
 
+    @property
+    def dataset(self) -> str:
+        """For people: the last part of the workspace's path."""
+        return Path(self.workspace).name
+
     def folders(self) -> list[Path]:
         """Raises ``BuildError`` where a named run, or any run at all, has no model."""
         models = Path(self.workspace).expanduser().resolve() / "models"

@@ -31,6 +31,11 @@ class TrainJob(BaseModel):
     processes: int = Field(1, ge=1, le=64, description="One per GPU; more than one runs under torchrun")
     config: TrainConfig = Field(TrainConfig(), title="Configuration")
 
+    @property
+    def dataset(self) -> str:
+        """For people: the last part of the workspace's path."""
+        return Path(self.workspace).name
+
     def folder(self) -> Path:
         """``<workspace>/models/<run>``. Other data or settings make another run, never a mixture.
 
