@@ -64,11 +64,11 @@ class Pairs:
             found = sorted({row["split"] for row in rows})
             raise ValueError(f"{path} has no pair in split {split!r}; its splits are {found}")
         lacking = sorted({pair.track_id for pair in pairs if pair.track_id not in store})
-        if lacking:
-            raise ValueError(
-                f"{len(lacking)} tracks of split {split!r} have no features, the first is {lacking[0]!r}; "
-                "run the features stage"
-            )
+        if len(lacking) == len({pair.track_id for pair in pairs}):
+            raise ValueError(f"no track of split {split!r} has features, e.g. {lacking[0]!r}; run the features stage")
+        if lacking:  # an encoder failed on them; one bad track must not block all training
+            print(f"note: {len(lacking)} tracks of split {split!r} have no features and are left out: {lacking[:5]}")
+            pairs = [pair for pair in pairs if pair.track_id in store]
         wordless = [pair.track_id for pair in pairs if not (pair.caption or "").strip()]
         if wordless:
             raise ValueError(f"{len(wordless)} captions of split {split!r} are empty, the first of {wordless[0]!r}")

@@ -22,7 +22,15 @@ class SpecError(ValueError):
 class Settings(BaseModel):
     """Frozen, and refuses fields it does not know."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _check_durations(settings: Any) -> Any:
+    if settings.min_duration_s > settings.max_duration_s:
+        raise ValueError(
+            f"min_duration_s {settings.min_duration_s} must not exceed max_duration_s {settings.max_duration_s}"
+        )
+    return settings
 
 
 class LocalSource(Settings):
@@ -30,7 +38,7 @@ class LocalSource(Settings):
 
     type: Literal["local"] = "local"
     folder: str = Field(description="Folder that is searched, sub-folders included")
-    suffixes: tuple[str, ...] = (".flac", ".mp3", ".m4a", ".ogg", ".opus", ".wav", ".webm", ".aac", ".aiff")
+    suffixes: tuple[str, ...] = (".flac", ".mp3", ".m4a", ".ogg", ".opus", ".wav", ".webm", ".aac", ".aiff", ".mp4")
 
 
 class UrlsSource(Settings):
@@ -52,7 +60,9 @@ class AudioSetSource(Settings):
     root: str = Field("/m/04rlf", description="Ontology node; tracks with a label at or below it are taken (Music)")
     require: tuple[str, ...] = Field((), description="Label ids of which a track needs at least one")
     forbid: tuple[str, ...] = Field((), description="Label ids that exclude a track")
-    url_template: str = "https://www.youtube.com/watch?v={track_id}"
+    url_template: str = Field(
+        "https://www.youtube.com/watch?v={track_id}", pattern=r"^https?://[^{}]*\{track_id\}[^{}]*$"
+    )
 
 
 class RenderedSource(Settings):
@@ -68,11 +78,7 @@ class RenderedSource(Settings):
 
     @model_validator(mode="after")
     def _ordered(self) -> RenderedSource:
-        if self.min_duration_s > self.max_duration_s:
-            raise ValueError(
-                f"min_duration_s {self.min_duration_s} must not exceed max_duration_s {self.max_duration_s}"
-            )
-        return self
+        return _check_durations(self)
 
 
 Source = Annotated[LocalSource | UrlsSource | AudioSetSource | RenderedSource, Field(discriminator="type")]
@@ -107,6 +113,10 @@ class HarvestSettings(Settings):
     proxy: str | None = None
     player_clients: tuple[str, ...] = Field((), description="YouTube player clients, yt-dlp's choice when empty")
 
+    @model_validator(mode="after")
+    def _ordered(self) -> HarvestSettings:
+        return _check_durations(self)
+
 
 class AudioSettings(Settings):
     """Which decoded tracks are accepted."""
@@ -117,6 +127,10 @@ class AudioSettings(Settings):
     max_clipping_ratio: float = Field(0.02, ge=0, le=1)
     min_bandwidth_hz: float = Field(2000.0, ge=0)
     duration_tolerance_s: float = Field(2.0, ge=0, description="Decoded against stated duration")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> AudioSettings:
+        return _check_durations(self)
 
 
 class StructureSettings(Settings):
@@ -143,7 +157,9 @@ class FeatureSettings(Settings):
 class DatasetSpec(Settings):
     """What a dataset is."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="Lower case letters, digits and dashes")
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64, description="Lower case letters, digits and dashes"
+    )
     description: str = ""
     source: Source
     split: SplitSettings = SplitSettings()
@@ -185,7 +201,8 @@ def explain(error: ValidationError, where: str) -> str:
     for item in error.errors():
         # A discriminated union repeats its tag in the location; a reader wants the YAML path.
         names = [str(part) for part in item["loc"]]
-        field = ".".join(n for n in names if n not in {"local", "urls", "audioset", "rendered"} or n == names[-1])
+        tags = {"local", "urls", "audioset", "rendered"}
+        field = ".".join(n for n in names if (n not in tags or n == names[-1]) and "[" not in n)
         if item["type"] == "extra_forbidden":
             lines.append(f"{where}: unknown field '{field}' (value {item['input']!r}); remove it or correct its name")
         elif item["type"] == "missing":

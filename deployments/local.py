@@ -43,9 +43,12 @@ def up(port: int) -> int:
     if not wait_for(f"{api}/health"):
         print(f"the server did not answer at {api} within {PATIENCE_S} s; see {HOME / 'server.log'}", file=sys.stderr)
         return 1
+    if running("server") is None:
+        print(f"port {port} is served by another program; choose one with --port", file=sys.stderr)
+        return 1
     set_address(api)
-    prefect("work-pool", "create", "local", "--type", "process", "--overwrite")
-    prefect("--no-prompt", "deploy", "--prefect-file", "deployments/prefect.yaml", "--all")
+    prefect(api, "work-pool", "create", "local", "--type", "process", "--overwrite")
+    prefect(api, "--no-prompt", "deploy", "--prefect-file", "deployments/prefect.yaml", "--all")
     start("worker", ["worker", "start", "--pool", "local", "--name", "local"], PREFECT_API_URL=api)
     print(f"""
 Server and worker are running. Start the demo, then look at it:
@@ -76,8 +79,10 @@ def set_address(api: str | None) -> None:
         DOTENV.unlink(missing_ok=True)
 
 
-def prefect(*arguments: str) -> None:
-    subprocess.run([*PREFECT, *arguments], check=True, stdout=subprocess.DEVNULL)
+def prefect(api: str, *arguments: str) -> None:
+    """A command against this server, whatever address the shell's environment names."""
+    environment = {**os.environ, "PREFECT_API_URL": api}
+    subprocess.run([*PREFECT, *arguments], check=True, stdout=subprocess.DEVNULL, env=environment)
 
 
 def start(name: str, arguments: list[str], **environment: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import pyarrow.parquet as pq
+from prefect import get_run_logger
 from prefect.artifacts import (
     create_image_artifact,
     create_markdown_artifact,
@@ -46,7 +47,8 @@ class BuildArtifacts:
         self.guard = threading.Lock()
         self.rows: Counter[str] = Counter()
         """Tracks settled, by stage: computed now, or found in parts that were there."""
-        self.counted: Counter[tuple[str, str]] = Counter()
+        self.sizes = {partition.name: len(partition.tracks) for partition in build.selection.partitions}
+        self.log = get_run_logger()
         self.told: dict[str, float] = {}
         self.progress: dict[str, UUID] = {
             stage.name: cast(UUID, create_progress_artifact(progress=0.0, key=f"{self.name}-{stage.name}"))
@@ -55,27 +57,27 @@ class BuildArtifacts:
 
     def row(self, stage: str, result: str) -> None:
         """One track was computed in a stage."""
-        with self.guard:
-            self.rows[stage] += 1
-            if time.monotonic() - self.told.get(stage, 0.0) < UPDATE_EVERY_S:
-                return
-            self.told[stage] = time.monotonic()
-        self._update(stage)
+        self._add(stage, 1)
 
     def part(self, info: PartInfo) -> None:
         """One partition left a stage; its tracks that were dropped before count as settled too."""
-        partition = next(p for p in self.build.selection.partitions if p.name == info.partition)
-        with self.guard:
-            self.rows[info.stage] += len(partition.tracks) - info.num_new
-        self._update(info.stage)
+        self._add(info.stage, self.sizes[info.partition] - info.num_new)
 
-    def _update(self, stage: str) -> None:
-        done = min(self.rows[stage], self.num_tracks)
-        update_progress_artifact(
-            self.progress[stage],
-            progress=100.0 * done / self.num_tracks,
-            description=f"{stage}: {done} of {self.num_tracks}",
-        )
+    def _add(self, stage: str, num_tracks: int) -> None:
+        with self.guard:
+            self.rows[stage] = min(self.rows[stage] + num_tracks, self.num_tracks)
+            done, now = self.rows[stage], time.monotonic()
+            if done < self.num_tracks and now - self.told.get(stage, 0.0) < UPDATE_EVERY_S:
+                return
+            self.told[stage] = now
+        try:
+            update_progress_artifact(
+                self.progress[stage],
+                progress=100.0 * done / self.num_tracks,
+                description=f"{stage}: {done} of {self.num_tracks}",
+            )
+        except Exception as error:  # a server that restarts must not end a build of days
+            self.log.warning("progress of %s was not recorded: %s", stage, error)
 
     def finish(self, report: BuildReport) -> None:
         """Funnel, failures, card and a few samples with their pictures."""

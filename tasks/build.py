@@ -10,21 +10,22 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field
 
 from data_specs.hashing import digest
 from data_specs.reasons import Reason, ReasonClass
-from data_specs.spec import DatasetSpec, RenderedSource, load_spec
+from data_specs.spec import DatasetSpec, LocalSource, RenderedSource, load_spec
 from tasks.engine.errors import BuildError
 from tasks.engine.parts import PartInfo
 from tasks.engine.pools import Pools
 from tasks.engine.schedule import Submit, stream
-from tasks.engine.stage import Partition, PartitionStage, StageRun, TrackStage, run_stage
+from tasks.engine.stage import Partition, PartitionStage, StageRun, TrackStage, matches, run_stage
 from tasks.engine.workspace import Workspace
 from tasks.reporting.card import BuildReport, read_summary, write_summary
 from tasks.reporting.funnel import funnel
 from tasks.select import Selection, select
-from tasks.shards.publish import publish_tables
+from tasks.shards.publish import publish_failures, publish_tables
 from tasks.stages import stages_of
 
 AnyStage = TrackStage | PartitionStage
@@ -36,8 +37,12 @@ class BuildConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, title="Build")
 
     spec: str = Field("data_specs/demo.yaml", description="Dataset spec, a YAML file")
-    workspace: str | None = Field(None, description="Folder of the build; runs/<name of the dataset> when empty")
-    limit: int | None = Field(None, ge=1, description="Only the first N tracks, instead of the spec's limit")
+    workspace: str | None = Field(
+        None, min_length=1, description="Folder of the build; runs/<name of the dataset> when empty"
+    )
+    limit: int | None = Field(
+        None, ge=1, description="Only the first N tracks, instead of the spec's limit; in a workspace of their own"
+    )
     retry: tuple[ReasonClass | Reason, ...] = Field(
         (), description="Try dropped tracks again: reasons or classes of reasons, e.g. transient"
     )
@@ -49,7 +54,8 @@ class BuildConfig(BaseModel):
         spec = load_spec(self.spec)
         if self.limit is not None:
             spec = spec.model_copy(update={"limit": self.limit})
-        return spec, Workspace(Path(self.workspace or f"runs/{spec.name}").expanduser().resolve())
+        name = spec.name if self.limit is None else f"{spec.name}-first-{self.limit}"
+        return spec, Workspace(Path(self.workspace or f"runs/{name}").expanduser().resolve())
 
 
 @dataclass(slots=True)
@@ -86,16 +92,20 @@ class Build:
         mark = digest([[info.path, info.identity] for info in infos])
         unchanged = read_summary(self.workspace, mark)
         if unchanged is not None:
-            return replace(unchanged, funnel=tuple(rows), num_new=0, seconds=self._seconds())
+            num_new = sum(row.num_new for row in rows)
+            return replace(unchanged, funnel=tuple(rows), num_new=num_new, seconds=self._seconds())
+        # From here to its new version nothing says that the tables are whole.
+        self.workspace.summary.unlink(missing_ok=True)
         records = {stage.name: stage.record for stage in self.stages}
         origin = {track.track_id: (track.split, track.url) for track in self.selection.tracks}
-        publish_tables(parts, records, origin, self.workspace)
+        publish_failures(parts, records, origin, self.workspace)
         if not any(info["shards"].counts.get("ok") for info in parts.values()):
             reasons = [f"{row.stage}: {reason} {n}" for row in rows for reason, n in row.reasons.items()]
             raise BuildError(
                 f"none of {len(self.selection.tracks)} tracks survived ({'; '.join(reasons)}); "
                 f"{self.workspace.failures} has a row per track"
             )
+        publish_tables(parts, self.workspace)
         return write_summary(self.spec, self.workspace, rows, self._seconds(), mark)
 
     def _seconds(self) -> float:
@@ -111,6 +121,11 @@ def open_build(config: BuildConfig) -> Iterator[Build]:
     """
     started = time.monotonic()
     spec, workspace = config.load()
+    if isinstance(spec.source, LocalSource) and workspace.root.is_relative_to(Path(spec.source.folder).resolve()):
+        raise BuildError(
+            f"workspace {workspace.root} lies inside source.folder {spec.source.folder}, so the build would take its "
+            "own files for music; choose a workspace elsewhere"
+        )
     selection = select(spec)
     with ExitStack() as stack:
         stack.enter_context(workspace.locked())
@@ -119,8 +134,26 @@ def open_build(config: BuildConfig) -> Iterator[Build]:
             from tasks.demo.site import Site
 
             stack.enter_context(Site(spec.source, workspace.root / "site"))
-        run = StageRun(workspace=workspace, pools=pools, retry=frozenset(config.retry))
+        retry = frozenset(config.retry)
+        run = StageRun(workspace=workspace, pools=pools, retry=retry, refetch=_to_fetch_again(workspace, retry))
+        stack.callback(run.drain)
         yield Build(spec, workspace, selection, stages_of(spec), run, started)
+
+
+# Faults that the audio stage finds in a file and that another download can mend.
+_FETCH_AGAIN = {Reason.TRUNCATED, Reason.DURATION_MISMATCH, Reason.UNDECODABLE, Reason.FILE_EMPTY, Reason.FILE_CHANGED}
+
+
+def _to_fetch_again(workspace: Workspace, retry: frozenset[Reason | ReasonClass]) -> frozenset[str]:
+    """Tracks whose media the last build's audio stage refused for a reason that is to be tried again."""
+    if not retry or not workspace.failures.exists():
+        return frozenset()
+    rows = pq.read_table(workspace.failures, columns=["track_id", "stage", "reason"]).to_pylist()
+    return frozenset(
+        row["track_id"]
+        for row in rows
+        if row["stage"] == "audio" and Reason(row["reason"]) in _FETCH_AGAIN and matches(Reason(row["reason"]), retry)
+    )
 
 
 def build(

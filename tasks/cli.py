@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 import threading
 import time
@@ -19,8 +21,13 @@ from tasks.engine.errors import BuildError
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 1 a person must act (the message says what), 2 wrong usage, 130 interrupted."""
     options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGINT, _stop)
     try:
         options.run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `collap status ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (SpecError, BuildError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -31,6 +38,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return 130
     return 0
+
+
+def _stop(_number: int, _frame: object) -> None:
+    """The first Ctrl-C ends a build after the tracks in hand; the second one at once, which costs only those."""
+    signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))
+    print("stopping after the tracks in hand; Ctrl-C again stops at once", file=sys.stderr, flush=True)
+    raise KeyboardInterrupt
 
 
 def _parser() -> argparse.ArgumentParser:

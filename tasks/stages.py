@@ -19,7 +19,7 @@ from data_specs.records import AudioFacts, Caption, Harvest, Structure
 from data_specs.spec import AudioSettings, CaptionSettings, DatasetSpec, HarvestSettings, StructureSettings
 from tasks.audio.accept import accept_audio
 from tasks.caption.captioner import caption_track
-from tasks.engine.parts import Row
+from tasks.engine.parts import PartInfo, Row
 from tasks.engine.pools import PoolKind
 from tasks.engine.stage import Known, PartitionStage, TrackStage
 from tasks.engine.workspace import Workspace
@@ -48,8 +48,14 @@ class HarvestStage:
         return [known.track.url, known.track.revision, self.harvest.format]
 
     def keeps(self, row: Row, workspace: Workspace) -> bool:
-        # Row keys leave the duration bounds out, so that new bounds re-try only what the old ones refused.
-        return row.outcome.reason is not Reason.DURATION_OUT_OF_RANGE and _has_file(row, workspace)
+        # Row keys leave the duration bounds out, so that new bounds re-try only what they decide otherwise.
+        record = row.outcome.record
+        stated_s = None if record is None else record.stated_duration_s
+        within = stated_s is None or self.harvest.min_duration_s <= stated_s <= self.harvest.max_duration_s
+        return within and row.outcome.reason is not Reason.DURATION_OUT_OF_RANGE and _has_file(row, workspace)
+
+    def is_whole(self, part: Path, info: PartInfo) -> bool:
+        return True
 
     def process(self, known: Known, workspace: Path) -> Outcome[Harvest]:
         return harvest_track(known.track, self.harvest, workspace)
@@ -75,6 +81,9 @@ class AudioStage:
 
     def keeps(self, row: Row, workspace: Workspace) -> bool:
         return _has_file(row, workspace)
+
+    def is_whole(self, part: Path, info: PartInfo) -> bool:
+        return True
 
     def process(self, known: Known, workspace: Path) -> Outcome[AudioFacts]:
         assert known.harvest
@@ -102,6 +111,9 @@ class StructureStage:
     def keeps(self, row: Row, workspace: Workspace) -> bool:
         return True
 
+    def is_whole(self, part: Path, info: PartInfo) -> bool:
+        return True
+
     def process(self, known: Known, workspace: Path) -> Outcome[Structure]:
         assert known.audio
         return analyse_track(known.audio, self.structure, workspace)
@@ -126,6 +138,9 @@ class CaptionStage:
         return [self.settings(), identity_fields(known.audio), identity_fields(known.structure)]
 
     def keeps(self, row: Row, workspace: Workspace) -> bool:
+        return True
+
+    def is_whole(self, part: Path, info: PartInfo) -> bool:
         return True
 
     def process(self, known: Known, workspace: Path) -> Outcome[Caption]:

@@ -26,7 +26,7 @@ FLAC_FOLDER = Path("audio", "flac")
 
 
 def accept_audio(track_id: str, harvest: Harvest, settings: AudioSettings, workspace: Path) -> Outcome[AudioFacts]:
-    """Decode a media file once, measure it, and keep it as ``audio/flac/<track_id>.flac`` if it passes.
+    """Decode a media file once, measure it, and keep it as ``audio/flac/<track_id>-<hash>.flac`` if it passes.
 
     A plain function of its arguments without state: runs in a process pool, equal input gives equal
     bytes. A track that breaks a bound is ``rejected`` with all that was measured; ``file`` and
@@ -50,7 +50,7 @@ def accept_audio(track_id: str, harvest: Harvest, settings: AudioSettings, works
         return failed(Reason.UNDECODABLE, str(error))
     if verdict is not None:
         return rejected(facts, *verdict)
-    return ok(_kept(facts, flac, workspace / FLAC_FOLDER / f"{track_id}.flac", workspace))
+    return ok(_kept(facts, flac.getvalue(), workspace))
 
 
 def _trouble_with_file(path: Path, harvest: Harvest) -> Outcome[AudioFacts] | None:
@@ -160,8 +160,10 @@ def _verdict(
     return None
 
 
-def _kept(facts: AudioFacts, flac: BytesIO, target: Path, workspace: Path) -> AudioFacts:
-    published = publish_bytes(target, flac.getvalue())
+def _kept(facts: AudioFacts, flac: bytes, workspace: Path) -> AudioFacts:
+    # Content is in the name: a part made of one recording never meets another one's samples.
+    target = workspace / FLAC_FOLDER / f"{facts.track_id}-{hashlib.sha256(flac).hexdigest()[:8]}.flac"
+    published = publish_bytes(target, flac)
     return replace(
         facts, file=str(target.relative_to(workspace)), sha256=published.sha256, num_bytes=published.num_bytes
     )

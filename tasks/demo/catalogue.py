@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from data_specs.hashing import digest
 from data_specs.records import Track
 from data_specs.spec import RenderedSource
 from tasks.demo.encode import CONTAINERS
-from tasks.demo.song import identify, song_id
+from tasks.demo.song import VERSION, identify, song_id
 
 HOST = "127.0.0.1"
 _BROKEN_PREFIX = "broken-"
@@ -94,4 +95,5 @@ def _track(source: RenderedSource, track_id: str, title: str, labels: tuple[str,
         split="train",
         title=title,
         labels=labels,
+        revision=digest(VERSION, source.seed, source.min_duration_s, source.max_duration_s),
     )

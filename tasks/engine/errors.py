@@ -18,6 +18,7 @@ _FIXES = {
     errno.EACCES: "no permission: make the folder writable for this user or choose another workspace",
     errno.EPERM: "not permitted: make the folder writable for this user or choose another workspace",
     errno.EROFS: "the file system is read-only: choose another workspace",
+    errno.ENOENT: "a file that the build made earlier is gone: make it again with --retry file_missing",
     errno.EMFILE: "too many open files: raise the limit (ulimit -n) or lower the number of downloads",
 }
 
@@ -28,7 +29,6 @@ def operator_error(error: BaseException) -> BuildError | None:
         return error
     if isinstance(error, OSError) and error.errno in _FIXES:
         where = f" at {error.filename}" if error.filename else ""
-        return BuildError(f"{_FIXES[error.errno]}{where}, then run the same command again ({error})")
-    if isinstance(error, MemoryError):
-        return BuildError("out of memory: lower the number of processes, then run the same command again")
+        again = "" if error.errno == errno.ENOENT else ", then run the same command again"
+        return BuildError(f"{_FIXES[error.errno]}{again}{where} ({error.strerror})")
     return None

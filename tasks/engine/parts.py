@@ -119,10 +119,11 @@ def write_part(path: Path, stage: str, partition: str, key: str, record_type: ty
 
 
 def read_part_info(path: Path, stage: str, partition: str, key: str) -> PartInfo | None:
-    """The part's summary from its footer, or None where there is no such part."""
-    if not path.exists():
+    """The part's summary from its footer, or None where there is no such part, or one that somebody damaged."""
+    try:
+        metadata = pq.read_schema(path).metadata
+    except (FileNotFoundError, pa.ArrowInvalid):
         return None
-    metadata = pq.read_schema(path).metadata
     pairs = [item.split("=") for item in metadata[b"collap.counts"].decode().split(",") if item]
     return PartInfo(
         stage=stage,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import queue
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,8 @@ from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, Thre
 from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import Literal, TypeVar
+
+from tasks.engine.errors import BuildError
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -37,6 +40,7 @@ class Pools:
         self._threads = ThreadPoolExecutor(num_threads, thread_name_prefix="track")
         self._processes: ProcessPoolExecutor | None = None
         self._guard = threading.Lock()
+        self._one_alone = threading.Lock()
         self._cancelled = threading.Event()
 
     def map(self, kind: PoolKind, function: Callable[[T], U], items: Sequence[T]) -> Iterator[tuple[T, U | Exception]]:
@@ -58,7 +62,10 @@ class Pools:
             else:
                 yield item, result
         for item in crashed:
-            yield item, self._alone(function, item)
+            self.check()
+            with self._one_alone:  # several stages may have lost items: still no more processes than were given
+                result = self._alone(function, item)
+            yield item, result
 
     def _submit(self, function: Callable[[T], U], items: Sequence[T]) -> dict[Future[U], T]:
         with self._guard:
@@ -78,6 +85,11 @@ class Pools:
                 return WorkerCrashed(str(error))
             return future.result() if error is None else _as_exception(error)
 
+    def check(self) -> None:
+        """Raise ``CancelledError`` once ``cancel`` was called."""
+        if self._cancelled.is_set():
+            raise CancelledError("the build is being stopped")
+
     def cancel(self) -> None:
         """End every ``map`` after the items in hand; the rest is not begun."""
         self._cancelled.set()
@@ -87,21 +99,21 @@ class Pools:
         for future in futures:
             future.add_done_callback(finished.put)
         try:
-            for num_left in range(len(futures), 0, -1):
-                future = self._next(finished, num_left)
+            for _ in futures:
+                future = self._next(finished)
                 error = future.exception()
                 yield futures[future], future.result() if error is None else _as_exception(error)
         finally:
             for future in futures:  # a consumer that stops early wants no more begun either
                 future.cancel()
 
-    def _next(self, finished: queue.SimpleQueue[Future[U]], num_left: int) -> Future[U]:
-        while not self._cancelled.is_set():
+    def _next(self, finished: queue.SimpleQueue[Future[U]]) -> Future[U]:
+        while True:
+            self.check()
             try:
                 return finished.get(timeout=CANCEL_WITHIN_S)
             except queue.Empty:
                 continue
-        raise CancelledError(f"cancelled with {num_left} items left")
 
     def __enter__(self) -> Pools:
         return self
@@ -121,11 +133,20 @@ def _as_exception(error: BaseException) -> Exception:
 def _process_pool(num_processes: int) -> ProcessPoolExecutor:
     # spawn: a forked child of a process with threads can inherit a held lock and hang
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(num_processes, mp_context=context, initializer=_start_worker, initargs=(os.getpid(),))
+    pool = ProcessPoolExecutor(num_processes, mp_context=context, initializer=_start_worker, initargs=(os.getpid(),))
+    try:
+        pool.submit(os.getpid).result()
+    except BrokenProcessPool as error:
+        raise BuildError(
+            "analysis processes cannot start (a script that starts a build needs an "
+            f"`if __name__ == '__main__':` guard): {error}"
+        ) from error
+    return pool
 
 
 def _start_worker(parent: int) -> None:
-    """Use one core per worker, and end with the build even if it is killed."""
+    """Use one core per worker, leave Ctrl-C to the build, and end with it even if it is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")  # before numpy loads
 
     def leave_with_parent() -> None:

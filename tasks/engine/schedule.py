@@ -8,6 +8,7 @@ alike.
 from __future__ import annotations
 
 import queue
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -51,16 +52,15 @@ def stream(
     """
     _check_order(stages)
     parts: dict[str, dict[str, PartInfo]] = {partition.name: {} for partition in partitions}
-    waiting = [(stage, partition) for partition in partitions for stage in stages]
-    running = dict.fromkeys((stage.name for stage in stages), 0)
+    ready = {stage.name: deque(partitions if not stage.inputs else ()) for stage in stages}
+    running = dict.fromkeys(ready, 0)
     finished: queue.SimpleQueue[tuple[Stage, Partition, PartFuture]] = queue.SimpleQueue()
     first_error: Exception | None = None
 
     def begin_what_can() -> None:
-        for stage, partition in list(waiting):
-            ready = all(name in parts[partition.name] for name in stage.inputs)
-            if ready and running[stage.name] < slots[stage.name]:
-                waiting.remove((stage, partition))
+        for stage in stages:
+            while ready[stage.name] and running[stage.name] < slots[stage.name]:
+                partition = ready[stage.name].popleft()
                 running[stage.name] += 1
                 future = submit(stage, partition, dict(parts[partition.name]))
                 future.add_done_callback(_put(finished, stage, partition))
@@ -76,7 +76,11 @@ def stream(
                 first_error = error
                 on_error()
             continue
-        parts[partition.name][stage.name] = info
+        known = parts[partition.name]
+        known[stage.name] = info
+        for later in stages:
+            if stage.name in later.inputs and set(later.inputs) <= known.keys():
+                ready[later.name].append(partition)
         on_part(info)
         if first_error is None:
             begin_what_can()

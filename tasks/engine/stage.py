@@ -13,7 +13,8 @@ from __future__ import annotations
 import functools
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -82,6 +83,9 @@ class Stage(Protocol):
     def keeps(self, row: Row, workspace: Workspace) -> bool:
         """Whether an earlier row with the same key still stands (its file exists, say)."""
 
+    def is_whole(self, part: Path, info: PartInfo) -> bool:
+        """Whether the file that the stage wrote beside a part, if any, is still there."""
+
 
 class TrackStage(Stage, Protocol):
     """A stage that treats each track by itself."""
@@ -110,9 +114,29 @@ class StageRun:
     """Told ``(stage, "ok" or reason)`` for every row that was computed."""
     on_detail: Callable[[str], None] = lambda text: None
     """Told what deserves a line in the log."""
+    refetch: frozenset[str] = frozenset()
+    """Tracks whose media are fetched again, because the audio stage found fault with them."""
     row_index: dict[str, dict[str, Path]] = field(default_factory=dict)
     """Per stage: which part, written before this build, holds a row key."""
     scanning: threading.Lock = field(default_factory=threading.Lock)
+    _idle: threading.Condition = field(default_factory=threading.Condition)
+    _num_in_work: int = 0
+
+    @contextmanager
+    def in_work(self) -> Iterator[None]:
+        with self._idle:
+            self._num_in_work += 1
+        try:
+            yield
+        finally:
+            with self._idle:
+                self._num_in_work -= 1
+                self._idle.notify_all()
+
+    def drain(self) -> None:
+        """Wait until no stage works in the workspace: only then may another build have it."""
+        with self._idle:
+            self._idle.wait_for(lambda: self._num_in_work == 0)
 
 
 def part_key(stage: Stage, partition: Partition, parts: Mapping[str, PartInfo]) -> str:
@@ -130,7 +154,14 @@ def find_part(stage: Stage, partition: Partition, parts: Mapping[str, PartInfo],
     key = part_key(stage, partition, parts)
     path = run.workspace.part(stage.name, partition.name, key)
     info = read_part_info(path, stage.name, partition.name, key)
-    return None if info is None or _wants_retry(info.counts, run.retry) else info
+    if info is None or not stage.is_whole(path, info) or _wants_retry(info.counts, run.retry):
+        return None
+    # Media and accepted audio may be removed to save space, so their absence counts only when asked for.
+    asked = matches(Reason.FILE_MISSING, run.retry) or not run.refetch.isdisjoint(t.track_id for t in partition.tracks)
+    if asked and hasattr(stage, "process"):
+        if not all(_stands(row, stage, run) for row in read_rows(path, stage.record)):
+            return None
+    return info
 
 
 def run_stage(
@@ -146,6 +177,18 @@ def run_stage(
             finished before are journalled.
     """
     started = time.monotonic()
+    run.pools.check()
+    with run.in_work():
+        return _run_stage(stage, partition, parts, run, started)
+
+
+def _run_stage(
+    stage: TrackStage | PartitionStage,
+    partition: Partition,
+    parts: Mapping[str, PartInfo],
+    run: StageRun,
+    started: float,
+) -> PartInfo:
     try:
         existing = find_part(stage, partition, parts, run)
         if existing is not None:
@@ -159,16 +202,17 @@ def run_stage(
             rows, num_new = _partition_rows(stage, partition, known, key, run), len(known)
         info = write_part(path, stage.name, partition.name, key, stage.record, rows)
         run.workspace.journal(stage.name, partition.name).unlink(missing_ok=True)
-    except (OSError, MemoryError) as error:
+    except OSError as error:
         raise operator_error(error) or error from error
     return replace(info, num_new=num_new, seconds=time.monotonic() - started)
 
 
 def _wants_retry(results: Iterable[str], retry: frozenset[Reason | ReasonClass]) -> bool:
-    return any(result != "ok" and _matches(Reason(result), retry) for result in results)
+    return any(result != "ok" and matches(Reason(result), retry) for result in results)
 
 
-def _matches(reason: Reason, retry: frozenset[Reason | ReasonClass]) -> bool:
+def matches(reason: Reason, retry: frozenset[Reason | ReasonClass]) -> bool:
+    """Whether a reason, or its class, is among those to be tried again."""
     return reason in retry or reason_class(reason) in retry
 
 
@@ -239,18 +283,31 @@ class _Process:
 def _outcome_of(result: Outcome | Exception, item: Known, stage: Stage, run: StageRun) -> Outcome:
     if isinstance(result, Outcome):
         return result
-    stop = operator_error(result)
+    outcome = failure_of(result)
+    run.on_detail(f"{stage.name} of {item.track.track_id}: {outcome.reason} ({outcome.detail})")
+    return outcome
+
+
+def failure_of(error: Exception) -> Outcome:
+    """What an unexpected exception over one track means for it.
+
+    Raises:
+        BuildError: it concerns the whole build.
+    """
+    stop = operator_error(error)
     if stop is not None:
-        raise stop from result
-    reason = Reason.WORKER_CRASHED if isinstance(result, WorkerCrashed) else Reason.INTERNAL_ERROR
-    detail = f"{type(result).__name__}: {result}"
-    run.on_detail(f"{stage.name} of {item.track.track_id}: {reason} ({detail})")
-    return failed(reason, detail)
+        raise stop from error
+    reason = Reason.WORKER_CRASHED if isinstance(error, WorkerCrashed) else Reason.INTERNAL_ERROR
+    return failed(reason, f"{type(error).__name__}: {error}")
 
 
 def _stands(row: Row, stage: Stage, run: StageRun) -> bool:
     reason = row.outcome.reason
-    return stage.keeps(row, run.workspace) and not (reason is not None and _matches(reason, run.retry))
+    if reason is not None and matches(reason, run.retry):
+        return False
+    if stage.name == "harvest" and row.track_id in run.refetch:
+        return False
+    return stage.keeps(row, run.workspace)
 
 
 def _earlier_rows(stage: Stage, wanted: set[str], run: StageRun) -> list[Row]:

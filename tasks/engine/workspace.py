@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -65,22 +66,34 @@ class Workspace:
         Raises:
             BuildError: another build holds it, or the folder cannot be written.
         """
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise operator_error(error) or BuildError(f"cannot use workspace {self.root}: {error}") from error
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                holder = os.read(descriptor, 32).decode().strip() or "unknown"
-                raise BuildError(
-                    f"workspace {self.root} is in use by process {holder}; wait for it or choose another workspace"
-                ) from None
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        with hold(self.root, "workspace"):
             sweep(self.root)
+            shutil.rmtree(self.root / "harvest" / "tmp", ignore_errors=True)  # half downloads, and copies of cookies
             yield
-        finally:
-            os.close(descriptor)
+
+
+@contextmanager
+def hold(folder: Path, what: str) -> Iterator[None]:
+    """Make the folder this process's own; the kernel gives it back however the process ends.
+
+    Raises:
+        BuildError: another process holds it, or it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise operator_error(error) or BuildError(f"cannot use {what} {folder}: {error}") from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(descriptor, 32).decode().strip() or "unknown"
+            raise BuildError(
+                f"{what} {folder} is in use by process {holder}; wait for it or choose another {what}"
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)

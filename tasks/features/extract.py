@@ -11,14 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from data_specs.outcomes import Outcome, failed, ok
-from data_specs.reasons import Reason
+from data_specs.outcomes import Outcome, ok
 from data_specs.records import Features
 from data_specs.spec import FeatureSettings
-from tasks.engine.errors import operator_error
-from tasks.engine.parts import Row
+from tasks.engine.parts import PartInfo, Row
 from tasks.engine.pools import Pools
-from tasks.engine.stage import Known, Partition
+from tasks.engine.stage import Known, Partition, failure_of
 from tasks.engine.workspace import Workspace
 
 _ENCODER_VERSIONS = {"spectral": 1}
@@ -45,6 +43,9 @@ class FeatureStage:
     def keeps(self, row: Row, workspace: Workspace) -> bool:
         return False  # a row points into one file
 
+    def is_whole(self, part: Path, info: PartInfo) -> bool:
+        return not info.counts.get("ok") or part.with_suffix(".npy").exists()
+
     def process_partition(
         self, partition: Partition, tracks: Sequence[Known], key: str, workspace: Workspace, pools: Pools
     ) -> list[Outcome]:
@@ -52,14 +53,12 @@ class FeatureStage:
 
         vectors: dict[str, npt.NDArray[np.float32]] = {}
         outcomes: dict[str, Outcome] = {}
-        for path, result in pools.map("processes", _encode, [_audio_path(known, workspace) for known in tracks]):
+        of_path = {_audio_path(known, workspace): known.track.track_id for known in tracks}
+        for path, result in pools.map("processes", _encode, list(of_path)):
             if isinstance(result, Exception):
-                stop = operator_error(result)
-                if stop is not None:
-                    raise stop from result
-                outcomes[path.stem] = failed(Reason.INTERNAL_ERROR, f"{type(result).__name__}: {result}")
+                outcomes[of_path[path]] = failure_of(result)
             else:
-                vectors[path.stem] = result
+                vectors[of_path[path]] = result
         encoded = [known.track.track_id for known in tracks if known.track.track_id in vectors]
         if encoded:
             file = f"{self.name}/{partition.name}-{key}.npy"
@@ -87,5 +86,6 @@ def _audio_path(known: Known, workspace: Workspace) -> Path:
 def _encode(path: Path) -> npt.NDArray[np.float32]:
     from collap_model.spectral import spectral
 
-    samples, _ = soundfile.read(path, dtype="float32")
+    with open(path, "rb") as file:  # libsndfile would not say that a file is missing
+        samples, _ = soundfile.read(file, dtype="float32")
     return spectral(samples)

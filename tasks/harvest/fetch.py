@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from data_specs.hashing import file_sha256
 from data_specs.outcomes import Outcome, failed, ok
 from data_specs.publish import publish
 from data_specs.reasons import Reason, ReasonClass, reason_class
@@ -113,7 +114,9 @@ def _attempt(track: Track, settings: HarvestSettings, workspace: Path, attempt: 
 
 
 def _published(track: Track, media: ytdlp.Media, workspace: Path, attempt: int) -> Harvest:
-    file = MEDIA_FOLDER / f"{track.track_id}.{media.container}"
+    # Content is in the name: a part made of one download never meets another one's bytes.
+    content = file_sha256(str(media.path))
+    file = MEDIA_FOLDER / f"{track.track_id}-{content[:8]}.{media.container}"
     with publish(workspace / file) as (target, published), open(media.path, "rb") as source:
         shutil.copyfileobj(source, target, length=1 << 20)
     return Harvest(

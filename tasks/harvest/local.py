@@ -44,7 +44,7 @@ def harvest_file(track: Track) -> Outcome[Harvest]:
             sha256=sha256,
             num_bytes=num_bytes,
             container=path.suffix.lstrip(".").lower(),
-            title=track.title or tags.get("title"),
+            title=tags.get("title") or path.stem,
             artist=tags.get("artist"),
             album=tags.get("album"),
             license=tags.get("license"),

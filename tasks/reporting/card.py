@@ -43,7 +43,8 @@ class BuildReport:
 
 def read_summary(workspace: Workspace, mark: str) -> BuildReport | None:
     """What the last build left, if it was made of the very parts that ``mark`` names."""
-    if not workspace.summary.exists():
+    tables = (workspace.summary, workspace.manifest, workspace.shards, workspace.features, workspace.failures)
+    if not all(path.exists() for path in tables):
         return None
     summary = json.loads(workspace.summary.read_bytes())
     if summary["parts"] != mark:
@@ -68,10 +69,15 @@ def write_summary(
         seconds=seconds,
     )
     versions = {tool: version(tool) for tool in _TOOLS}
-    summary = {**to_dict(report), "parts": mark, "spec": spec.model_dump(mode="json"), "versions": versions}
+    summary = {**to_dict(report), "parts": mark, "spec": _public(spec), "versions": versions}
     publish_bytes(workspace.card, _card(spec, samples, report, versions).encode())
     publish_bytes(workspace.summary, json.dumps(summary, indent=1, sort_keys=True).encode())
     return report
+
+
+def _public(spec: DatasetSpec) -> dict[str, Any]:
+    """The spec without what names or opens somebody's network identity: this file travels with the dataset."""
+    return spec.model_dump(mode="json", exclude={"harvest": {"proxy", "cookies"}})
 
 
 def _card(spec: DatasetSpec, samples: Sequence[Sample], report: BuildReport, versions: dict[str, str]) -> str:

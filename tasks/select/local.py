@@ -26,11 +26,13 @@ def local_tracks(source: LocalSource) -> list[Track]:
         raise BuildError(f"folder {folder} does not exist; set source.folder to a folder of music")
     if not folder.is_dir():
         raise BuildError(f"{folder} is not a folder; set source.folder to a folder of music")
-    suffixes = {suffix.lower() for suffix in source.suffixes}
+    suffixes = {f".{suffix.lower().lstrip('.')}" for suffix in source.suffixes}
     paths = []
     for here, folders, files in os.walk(folder, onerror=_refuse):
         folders.sort()
-        paths += [Path(here, name) for name in files if Path(name).suffix.lower() in suffixes]
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        visible = [Path(here, name) for name in files if not name.startswith(".")]
+        paths += [path for path in visible if path.suffix.lower() in suffixes]
     return [_track(path, folder) for path in sorted(paths)]
 
 
@@ -40,14 +42,25 @@ def _refuse(error: OSError) -> None:
 
 def _track(path: Path, folder: Path) -> Track:
     relative = path.relative_to(folder).as_posix()
+    try:
+        relative.encode()
+    except UnicodeEncodeError:
+        raise BuildError(f"the name of {path!r} is not UTF-8, so no table can hold it; rename the file") from None
     name = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-")[:60]
     mark = hashlib.sha256(os.fsencode(relative)).hexdigest()[:8]
-    status = path.stat()
     return Track(
         track_id=f"{name}-{mark}" if name else mark,
         source="local",
         url=path.resolve().as_uri(),
         split="",
-        title=path.stem,
-        revision=f"{status.st_size}-{status.st_mtime_ns}",
+        revision=_revision(path),
     )
+
+
+def _revision(path: Path) -> str | None:
+    """None for a link to nowhere, which the harvest gives its reason."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return f"{status.st_size}-{status.st_mtime_ns}"

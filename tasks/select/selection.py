@@ -80,7 +80,11 @@ def _check_ids(tracks: Sequence[Track]) -> None:
     counts = Counter(track.track_id for track in tracks)
     doubled = sorted(track_id for track_id, count in counts.items() if count > 1)
     if doubled:
-        raise BuildError(f"{len(doubled)} track ids occur more than once (first: {doubled[0]!r}); make them unique")
+        urls = sorted({track.url for track in tracks if track.track_id == doubled[0]})
+        raise BuildError(
+            f"{len(doubled)} track ids occur more than once (first: {doubled[0]!r}, for {', '.join(urls[:3])}); "
+            "list every track once"
+        )
 
 
 def _list_source(spec: DatasetSpec) -> list[Track]:

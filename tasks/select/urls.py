@@ -15,8 +15,8 @@ from tasks.engine.errors import BuildError
 _READERS = {
     ".csv": lambda path: pd.read_csv(path, dtype=str, keep_default_na=False),
     ".tsv": lambda path: pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False),
-    ".parquet": lambda path: pd.read_parquet(path).fillna("").astype(str),
-    ".jsonl": lambda path: pd.read_json(path, lines=True, dtype=False).fillna("").astype(str),
+    ".parquet": lambda path: pd.read_parquet(path).astype(object).fillna(""),
+    ".jsonl": lambda path: pd.read_json(path, lines=True, dtype=False).astype(object).fillna(""),
 }
 _COLUMNS = {"url", "track_id", "title", "labels", "split"}
 
@@ -40,13 +40,28 @@ def url_tracks(source: UrlsSource) -> list[Track]:
         raise BuildError(f"cannot read table {path}: {error}") from error
     if "url" not in table.columns:
         raise BuildError(f"table {path} has no column 'url'; it has {', '.join(map(str, table.columns)) or 'none'}")
+    if "labels" in table.columns:
+        table["labels"] = table["labels"].map(_labels)
     rows = table.loc[:, [name for name in table.columns if name in _COLUMNS]].to_dict("records")
     return [_track({str(k): str(v) for k, v in row.items()}, number, path) for number, row in enumerate(rows, 1)]
 
 
+def _is_web_address(url: str) -> bool:
+    try:
+        address = urlsplit(url)
+    except ValueError:  # brackets that are no IPv6 address
+        return False
+    return address.scheme in {"http", "https"} and bool(address.netloc)
+
+
+def _labels(value: object) -> str:
+    """JSON lines may hold labels as a list."""
+    return ";".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
 def _track(row: dict[str, str], number: int, path: Path) -> Track:
     url = row["url"].strip()
-    if urlsplit(url).scheme not in {"http", "https"}:
+    if not _is_web_address(url):
         raise BuildError(f"{path}, row {number}: url {url!r} is not an http(s) address")
     labels = tuple(label.strip() for label in row.get("labels", "").split(";") if label.strip())
     return Track(

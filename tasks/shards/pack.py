@@ -12,7 +12,7 @@ from data_specs.arrow import identity_fields, to_dict
 from data_specs.outcomes import Outcome, ok
 from data_specs.publish import publish_bytes
 from data_specs.records import AudioFacts, Caption, Harvest, Sample, ShardEntry, Structure
-from tasks.engine.parts import Row
+from tasks.engine.parts import PartInfo, Row
 from tasks.engine.pools import Pools
 from tasks.engine.stage import Known, Partition
 from tasks.engine.workspace import Workspace
@@ -40,6 +40,9 @@ class ShardStage:
 
     def keeps(self, row: Row, workspace: Workspace) -> bool:
         return False  # a row belongs to one tar
+
+    def is_whole(self, part: Path, info: PartInfo) -> bool:
+        return not info.counts.get("ok") or (part.with_suffix(".tar").exists() and sidecar(part).exists())
 
     def process_partition(
         self, partition: Partition, tracks: Sequence[Known], key: str, workspace: Workspace, pools: Pools
@@ -71,6 +74,11 @@ def _records(known: Known) -> tuple[Harvest, AudioFacts, Structure, Caption]:
     return known.harvest, known.audio, known.structure, known.caption
 
 
+def _public_url(url: str) -> str:
+    """A dataset that is given away does not tell the folders of its maker's disk."""
+    return f"file:{url.rsplit('/', 1)[1]}" if url.startswith("file:") else url
+
+
 def _tar_sample(known: Known, workspace: Workspace) -> TarSample:
     """Every sample has the same JSON keys: readers that infer columns from the first ones rely on it."""
     harvest, audio, structure, caption = _records(known)
@@ -80,9 +88,9 @@ def _tar_sample(known: Known, workspace: Workspace) -> TarSample:
         "track_id": track.track_id,
         "split": track.split,
         "source": track.source,
-        "url": track.url,
+        "url": _public_url(track.url),
         "labels": list(track.labels),
-        "title": harvest.title or track.title,
+        "title": track.title or harvest.title,
         "artist": harvest.artist,
         "album": harvest.album,
         "channel": harvest.channel,
@@ -112,8 +120,8 @@ def _sample(known: Known, shard: str, index: int) -> Sample:
         audio_sha256=audio.sha256,
         audio_num_bytes=audio.num_bytes,
         source=known.track.source,
-        url=known.track.url,
-        title=harvest.title or known.track.title,
+        url=_public_url(known.track.url),
+        title=known.track.title or harvest.title,
         artist=harvest.artist,
         license=harvest.license,
         labels=known.track.labels,

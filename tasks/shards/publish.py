@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,29 +21,36 @@ from tasks.engine.parts import PartInfo, Row, read_rows
 from tasks.engine.workspace import Workspace
 from tasks.shards.pack import sidecar
 
+_OURS = re.compile(r"(train|valid|test)-\d{5}-[0-9a-f]{16}\.(tar|json|parquet)")
+
 FAILURE_SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("track_id", "split", "url", "stage", "reason", "class", "detail")]
 )
 
 
-def publish_tables(
+def publish_failures(
     parts: Mapping[str, Mapping[str, PartInfo]],
     records: dict[str, type],
     split_url: dict[str, tuple[str, str]],
     to: Workspace,
 ) -> None:
-    """Write the four tables of a build, each only if it changed.
+    """Write ``failures.parquet``: a row per dropped track.
 
     Args:
         parts: by partition and stage name.
         records: record type by stage name.
-        split_url: split and address by track id, for the failures.
+        split_url: split and address by track id.
     """
-    by_stage: dict[str, list[PartInfo]] = {name: [p[name] for p in parts.values()] for name in records}
+    by_stage = {name: [of_partition[name] for of_partition in parts.values()] for name in records}
+    write_if_changed(to.failures, _failures(by_stage, records, split_url))
+
+
+def publish_tables(parts: Mapping[str, Mapping[str, PartInfo]], to: Workspace) -> None:
+    """Write manifest, shards and features tables, each only if it changed; ``parts`` by partition and stage name."""
+    by_stage = {name: [of_partition[name] for of_partition in parts.values()] for name in ("shards", "features")}
     samples = _records(by_stage["shards"], Sample)
     write_if_changed(to.shards, to_table(ShardEntry, _shard_entries(samples, to)))
     write_if_changed(to.features, to_table(Features, _records(by_stage["features"], Features)))
-    write_if_changed(to.failures, _failures(by_stage, records, split_url))
     # Whoever finds the manifest finds everything it speaks of.
     write_if_changed(to.manifest, to_table(Sample, samples))
     _remove_stale_shards({Path(part.path).stem for part in by_stage["shards"]}, to.root / "shards")
@@ -54,7 +62,7 @@ def _remove_stale_shards(current: set[str], folder: Path) -> None:
     They cost no analysis to make again, and on a full-size dataset each generation is 200 GB.
     """
     for path in folder.iterdir():
-        if path.suffix in {".parquet", ".tar", ".json"} and path.stem not in current:
+        if _OURS.fullmatch(path.name) and path.stem not in current:
             path.unlink()
 
 

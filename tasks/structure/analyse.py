@@ -45,7 +45,8 @@ class NotAnalysableError(ValueError):
 
 def analyse_track(audio: AudioFacts, settings: StructureSettings, workspace: Path) -> Outcome[Structure]:
     """Analyse the 16 kHz mono file of an accepted track."""
-    samples, rate_hz = soundfile.read(workspace / audio.file, dtype="float32", always_2d=True)
+    with open(workspace / audio.file, "rb") as file:  # libsndfile would not say that a file is missing
+        samples, rate_hz = soundfile.read(file, dtype="float32", always_2d=True)
     if rate_hz != spectrum.SAMPLE_RATE_HZ or samples.shape[1] != 1:
         raise ValueError(f"{audio.file}: expected 16000 Hz mono, got {rate_hz} Hz with {samples.shape[1]} channels")
     try:

@@ -13,7 +13,7 @@ from collap_model.config import TrainConfig
 from data_specs.hashing import digest, file_sha256
 from data_specs.publish import publish_bytes
 from tasks.engine.errors import BuildError
-from tasks.engine.workspace import Workspace
+from tasks.engine.workspace import Workspace, hold
 from tasks.training.launch import run_logged
 
 
@@ -61,12 +61,17 @@ def train(job: TrainJob, on_line: Callable[[str], None] = lambda line: None) -> 
     if job.run is None and (folder / "model").is_dir():  # named after its configuration and data: the same run
         on_line(f"{folder} is finished; nothing to do")
         return folder
+    with hold(folder, "run"):
+        _launch(job, folder, on_line)
+    return folder
+
+
+def _launch(job: TrainJob, folder: Path, on_line: Callable[[str], None]) -> None:
     config = folder / "launch.json"
     publish_bytes(config, json.dumps(job.config.model_dump(mode="json"), indent=1).encode())
     command = [*_launcher(job.processes), "collap_model.train"]
     command += ["--config", str(config), "--workspace", str(Path(job.workspace).expanduser().resolve())]
     run_logged([*command, "--run", str(folder)], folder / "train.log", on_line)
-    return folder
 
 
 def _launcher(processes: int) -> list[str]:

@@ -14,6 +14,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from tasks.engine.errors import BuildError
@@ -60,19 +61,25 @@ def run_logged(
             _stop_group(process, grace_s)
             raise
     if code != 0:
+        _stop_group(process, grace_s)  # a launcher that died may leave its children
         ended = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
         said = "\n".join(tail)
         raise BuildError(f"{' '.join(command[:3])} {ended}; its log is {log}\n{said}")
 
 
 def _stop_group(process: subprocess.Popen[str], grace_s: float) -> None:
-    for how in (signal.SIGTERM, signal.SIGKILL):
-        if process.poll() is not None:
-            return
+    """SIGTERM, then SIGKILL for whoever of the group is left, be it after its leader."""
+    _signal_group(process, signal.SIGTERM)
+    patience = time.monotonic() + grace_s
+    while process.poll() is None and time.monotonic() < patience:
+        time.sleep(0.05)
+    _signal_group(process, signal.SIGKILL)
+    process.wait()
+
+
+def _signal_group(process: subprocess.Popen[str], how: signal.Signals) -> None:
+    with suppress(ProcessLookupError):  # nobody is left, which is the aim
         os.killpg(process.pid, how)
-        patience = time.monotonic() + grace_s
-        while process.poll() is None and time.monotonic() < patience:
-            time.sleep(0.05)
 
 
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None

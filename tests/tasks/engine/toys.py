@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from data_specs.outcomes import Outcome, failed, ok, rejected
 from data_specs.reasons import Reason
 from data_specs.records import AudioFacts, Harvest, Track
-from tasks.engine.parts import Row
+from tasks.engine.parts import PartInfo, Row
 from tasks.engine.pools import PoolKind, Pools
 from tasks.engine.stage import Known, Partition
 from tasks.engine.workspace import Workspace
@@ -59,6 +59,9 @@ class ToyHarvest:
     def keeps(self, row: Row, workspace: Workspace) -> bool:
         return True
 
+    def is_whole(self, part: Path, info: PartInfo) -> bool:
+        return True
+
     def process(self, known: Known, workspace: Path) -> Outcome[Harvest]:
         track_id = known.track.track_id
         note(workspace, "harvest", track_id)
@@ -95,6 +98,9 @@ class ToyAudio:
         return [self.threshold, known.harvest.sha256]
 
     def keeps(self, row: Row, workspace: Workspace) -> bool:
+        return True
+
+    def is_whole(self, part: Path, info: PartInfo) -> bool:
         return True
 
     def process(self, known: Known, workspace: Path) -> Outcome[AudioFacts]:
@@ -140,6 +146,9 @@ class ToyFile:
 
     def keeps(self, row: Row, workspace: Workspace) -> bool:
         return False
+
+    def is_whole(self, part: Path, info: PartInfo) -> bool:
+        return True
 
     def process_partition(
         self, partition: Partition, tracks: Sequence[Known], key: str, workspace: Workspace, pools: Pools
