@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Literal, TypeVar
 
@@ -68,7 +69,7 @@ class Pools:
             yield item, result
 
     def _submit(self, function: Callable[[T], U], items: Sequence[T]) -> dict[Future[U], T]:
-        with self._guard:
+        with self._guard, _deaf_children():
             try:
                 if self._processes is None:
                     self._processes = _process_pool(self._num_processes)
@@ -78,7 +79,7 @@ class Pools:
                 return {self._processes.submit(function, item): item for item in items}
 
     def _alone(self, function: Callable[[T], U], item: T) -> U | Exception:
-        with _process_pool(1) as pool:
+        with _deaf_children(), _process_pool(1) as pool:
             future = pool.submit(function, item)
             error = future.exception()
             if isinstance(error, BrokenProcessPool):
@@ -144,9 +145,18 @@ def _process_pool(num_processes: int) -> ProcessPoolExecutor:
     return pool
 
 
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Processes that are started inside never get a Ctrl-C: they inherit the mask. The build alone decides."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _start_worker(parent: int) -> None:
-    """Use one core per worker, leave Ctrl-C to the build, and end with it even if it is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Use one core per worker, and end with the build even if it is killed."""
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")  # before numpy loads
 
     def leave_with_parent() -> None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_specs.arrow import identity_fields
@@ -328,5 +329,9 @@ def _index_rows(folder: Path) -> dict[str, Path]:
     paths = sorted(folder.glob("*.parquet"), key=lambda path: (path.stat().st_mtime_ns, path))
     index: dict[str, Path] = {}
     for path in paths:
-        index.update(dict.fromkeys(pq.read_table(path, columns=["row_key"])["row_key"].to_pylist(), path))
+        try:
+            keys = pq.read_table(path, columns=["row_key"])["row_key"].to_pylist()
+        except pa.ArrowInvalid:  # somebody damaged it: as good as missing, and made again
+            continue
+        index.update(dict.fromkeys(keys, path))
     return index

@@ -88,4 +88,7 @@ def _encode(path: Path) -> npt.NDArray[np.float32]:
 
     with open(path, "rb") as file:  # libsndfile would not say that a file is missing
         samples, _ = soundfile.read(file, dtype="float32")
-    return spectral(samples)
+    vectors_SD = spectral(samples)
+    if not np.isfinite(vectors_SD.astype(np.float16)).all():
+        raise ValueError("features hold NaN, infinity or values beyond float16")
+    return vectors_SD

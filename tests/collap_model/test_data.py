@@ -95,11 +95,14 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
         TrainingData(Pairs(pairs.pairs[:1] * 5, pairs.store, "train"), CONFIG, World())
 
 
-def test_pairs_without_features_or_words_are_named(tmp_path: Path) -> None:
+def test_pairs_without_features_or_words_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_workspace(tmp_path)
     row = Features(track_id="song000", file="features/0.npy", offset=0, num_seconds=5, dim=6, encoder="toy-1")
     write_tables(tmp_path, [sample("song000", "train", "A."), sample("lost", "train", "B.")], [row])
-    with pytest.raises(ValueError, match="1 tracks of split 'train' have no features, the first is 'lost'"):
+    assert Pairs.open(tmp_path, "train").track_ids == ["song000"]
+    assert "1 tracks of split 'train' have no features and are left out: ['lost']" in capsys.readouterr().out
+    write_tables(tmp_path, [sample("lost", "train", "B.")], [row])
+    with pytest.raises(ValueError, match=r"no track of split 'train' has features, e\.g\. 'lost'"):
         Pairs.open(tmp_path, "train")
     write_tables(tmp_path, [sample("song000", "train", "  ")], [row])
     with pytest.raises(ValueError, match="1 captions of split 'train' are empty"):

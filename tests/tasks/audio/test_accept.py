@@ -45,7 +45,7 @@ def test_any_source_becomes_16_khz_mono(tmp_path: Path, container: str, rate_hz:
     assert facts.source_channels == channels
     assert facts.source_sample_rate_hz == (48_000 if container in ("webm", "opus") else rate_hz)
     content = (tmp_path / facts.file).read_bytes()
-    assert facts.file == "audio/flac/t.flac"
+    assert facts.file == f"audio/flac/t-{facts.sha256[:8]}.flac"
     assert (facts.sha256, facts.num_bytes) == (hashlib.sha256(content).hexdigest(), len(content))
     samples, kept_rate_hz = soundfile.read(io.BytesIO(content), dtype="int16")
     assert (kept_rate_hz, samples.ndim) == (16_000, 1)
@@ -84,8 +84,9 @@ def test_equal_input_gives_equal_bytes_also_in_another_process(tmp_path: Path) -
         there = pool.submit(accept_audio, "t", harvest, SETTINGS, tmp_path / "there").result()
     again = accept_audio("t", harvest, SETTINGS, tmp_path / "there")
     assert here == there == again
-    assert (tmp_path / "here/audio/flac/t.flac").read_bytes() == (tmp_path / "there/audio/flac/t.flac").read_bytes()
-    assert [path.name for path in (tmp_path / "there/audio/flac").iterdir()] == ["t.flac"]
+    names = [sorted(path.name for path in (tmp_path / place / "audio/flac").iterdir()) for place in ("here", "there")]
+    assert names[0] == names[1]  # the name holds the hash of the bytes
+    assert len(names[0]) == 1
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,7 @@ def test_a_broken_bound_is_named_and_leaves_no_file(
     assert outcome.record is not None
     assert (outcome.record.file, outcome.record.sha256) == ("", "")
     assert outcome.record.duration_s == pytest.approx(len(sound_TC) / rate_hz)
-    assert list((tmp_path / "audio" / "flac").iterdir()) == []
+    assert not (tmp_path / "audio").exists()
 
 
 @pytest.mark.parametrize(
@@ -224,7 +225,7 @@ def test_memory_does_not_grow_with_the_track(tmp_path: Path) -> None:
         return peak
 
     peak_bytes(20.0)
-    assert peak_bytes(400.0) < peak_bytes(20.0) + 2_000_000  # the sound itself is 51 MB as float32
+    assert peak_bytes(400.0) < peak_bytes(20.0) + 10_000_000  # the FLAC; the sound itself is 51 MB as float32
 
 
 def test_broken_files_are_a_reason_and_never_a_crash(tmp_path: Path) -> None:

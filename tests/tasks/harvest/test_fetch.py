@@ -23,7 +23,7 @@ from data_specs.spec import HarvestSettings
 from tasks.demo.encode import encode
 from tasks.engine.errors import BuildError
 from tasks.harvest import fetch, ytdlp
-from tasks.harvest.fetch import MEDIA_FOLDER, TEMPORARY_FOLDER, HarvestPaused, harvest_track
+from tasks.harvest.fetch import TEMPORARY_FOLDER, HarvestPaused, harvest_track
 from tasks.harvest.pace import Pace
 from tests.tasks.harvest.site import Site
 
@@ -78,7 +78,11 @@ def test_the_bytes_of_the_source_arrive_unchanged(
     outcome, waits = harvested(site, path, tmp_path)
     harvest, body = outcome.record, site.files[path.partition("/")[2]]
     assert harvest is not None
-    assert (harvest.file, harvest.attempts, waits) == (f"harvest/media/t.{harvest.container}", 1, [])
+    assert (harvest.file, harvest.attempts, waits) == (
+        f"harvest/media/t-{harvest.sha256[:8]}.{harvest.container}",
+        1,
+        [],
+    )
     assert (tmp_path / harvest.file).read_bytes() == body
     assert (harvest.sha256, harvest.num_bytes) == (hashlib.sha256(body).hexdigest(), len(body))
     assert harvest.container == path.rpartition(".")[2]
@@ -184,8 +188,6 @@ def test_what_a_killed_run_left_is_replaced(site: Site, tmp_path: Path) -> None:
     temporary.mkdir(parents=True)
     (temporary / "media.mp3").write_bytes(b"half of another file")
     (temporary / "media.mp3.part").write_bytes(b"half of another file")
-    (tmp_path / MEDIA_FOLDER).mkdir()
-    (tmp_path / MEDIA_FOLDER / "t.mp3").write_bytes(b"published, but not journalled")
     first = harvested(site, "ok/song.mp3", tmp_path)[0].record
     again = harvested(site, "ok/song.mp3", tmp_path)[0].record
     assert first is not None

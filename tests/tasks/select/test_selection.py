@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -63,7 +64,11 @@ def test_limit_takes_a_prefix_of_the_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("ids", "header", "message"),
     [
-        (["a", "b", "a"], "track_id,url", r"1 track ids occur more than once \(first: 'a'\)"),
+        (
+            ["a", "b", "a"],
+            "track_id,url",
+            r"1 track ids occur more than once \(first: 'a', for https://example.org/a\)",
+        ),
         (["a/b"], "track_id,url", r"track id 'a/b' is unusable"),
         (["a"], "track_id,link", r"no column 'url'; it has track_id, link"),
         ([], "track_id,url", r"has no rows"),
@@ -83,6 +88,9 @@ def test_other_bad_tables(tmp_path: Path) -> None:
     (tmp_path / "odd.csv").write_text("url\nfile:///etc/passwd\n")
     with pytest.raises(BuildError, match=r"row 1: url 'file:///etc/passwd' is not an http"):
         select(spec(UrlsSource(table=str(tmp_path / "odd.csv"))))
+    (tmp_path / "odd.csv").write_text("url\nhttp://[bad\n")
+    with pytest.raises(BuildError, match=r"row 1: url 'http://\[bad' is not an http"):
+        select(spec(UrlsSource(table=str(tmp_path / "odd.csv"))))
     (tmp_path / "odd.parquet").write_bytes(b"no parquet")
     with pytest.raises(BuildError, match=r"cannot read table"):
         select(spec(UrlsSource(table=str(tmp_path / "odd.parquet"))))
@@ -93,6 +101,9 @@ def test_optional_columns(tmp_path: Path) -> None:
     (track,) = select(spec(UrlsSource(table=str(tmp_path / "t.tsv")))).tracks
     assert (track.title, track.labels, track.split) == ("One", ("jazz", "slow"), "test")
     assert len(track.track_id) == 16
+    (tmp_path / "t.jsonl").write_text('{"url": "https://e.org/1", "labels": ["Jazz", "Rock"]}\n')
+    (track,) = select(spec(UrlsSource(table=str(tmp_path / "t.jsonl")))).tracks
+    assert track.labels == ("Jazz", "Rock")
 
 
 def test_local_folder(tmp_path: Path) -> None:
@@ -101,13 +112,18 @@ def test_local_folder(tmp_path: Path) -> None:
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"x")
     source = LocalSource(folder=str(tmp_path))
-    before = {t.title: t for t in select(spec(source)).tracks}
-    assert len(select(spec(source)).tracks) == 4
-    assert before["Übung 1"].url.startswith("file:///")
+    (tmp_path / ".hidden.mp3").write_bytes(b"x")
+    (tmp_path / "link.mp3").symlink_to("nowhere.mp3")
+    before = select(spec(source)).tracks
+    assert len(before) == 5
+    assert any(t.url.startswith("file:///") and t.track_id.startswith("bung-1-") for t in before)
     (tmp_path / "a.mp3").write_bytes(b"other")
     after = {t.url: t for t in select(spec(source)).tracks}
-    changed = [t for t in before.values() if after[t.url] != t]
-    assert all(t.url.endswith("/a.mp3") for t in changed)
+    changed = [t for t in before if after[t.url] != t]
+    assert [t.url for t in changed] == [(tmp_path / "a.mp3").as_uri()]
+    (tmp_path / os.fsdecode(b"latin\xe9.mp3")).touch()
+    with pytest.raises(BuildError, match="is not UTF-8, so no table can hold it; rename the file"):
+        select(spec(source))
 
 
 def test_local_folder_that_is_empty_missing_or_a_file(tmp_path: Path) -> None:
