@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from types import TracebackType
 from typing import Literal, TypeVar
 
@@ -148,6 +149,7 @@ def _process_pool(num_processes: int) -> ProcessPoolExecutor:
 @contextmanager
 def _deaf_children() -> Iterator[None]:
     """Processes that are started inside never get a Ctrl-C: they inherit the mask. The build alone decides."""
+    resource_tracker.ensure_running()  # its own start, on demand, would lift the mask
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
