@@ -13,8 +13,9 @@ from data_specs.records import AudioFacts, Caption, SectionCaption, Structure
 from data_specs.spec import CaptionSettings
 from tasks.caption.facts import TrackFacts, gather_facts
 from tasks.caption.overview import with_clock, write_overview
+from tasks.caption.overview_phrases import OVERVIEW
+from tasks.caption.passage_phrases import PASSAGE
 from tasks.caption.passages import write_passage
-from tasks.caption.phrases import OVERVIEW, PASSAGE
 from tasks.caption.validate import repetition
 from tasks.caption.wording import Phrasebook, cardinal, clock, lower_first, ordinal
 
@@ -47,7 +48,7 @@ class _Draft:
 
 
 class RulesCaptioner:
-    """Writes what was measured, in the words of ``bands``, with the syntax of ``phrases``."""
+    """Writes what was measured, in the words of ``bands``, with the syntax of the two phrase tables."""
 
     name = "rules"
     version = "1"

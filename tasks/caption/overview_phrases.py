@@ -1,0 +1,222 @@
+"""Phrases for the paragraph over the whole track; the rules of ``passage_phrases`` hold here as well."""
+
+from __future__ import annotations
+
+OVERVIEW: dict[str, tuple[str, ...]] = {
+    "open_tempo": (
+        "this piece lasts {dur} and moves at {bpm} BPM, a {word} tempo",
+        "at {bpm} BPM, a {word} tempo, the music fills {dur}",
+        "{dur} of music at a {word} {bpm} BPM make up this track",
+        "a {word} pulse of {bpm} BPM carries the piece through {dur}",
+        "the pulse of this track is {word}, {bpm} BPM, held for {dur}",
+    ),
+    "open_key": (
+        "this piece is in {key} and lasts {dur}",
+        "{key} is the home key of this track, which runs for {dur}",
+        "for {dur} the music centres on {key}",
+        "centred on {key}, the track lasts {dur}",
+        "the tonal centre of this piece, which lasts {dur}, is {key}",
+    ),
+    "open_colour": (
+        "with a {band} tone, centred near {hz} Hz, and a {density} texture, {rate}, this piece lasts {dur}",
+        "{band} in tone (around {hz} Hz) and {density} in texture ({rate}), the track runs for {dur}",
+        "the sound of this music, which lasts {dur}, is {band} and {density}: it averages {rate}, centred near {hz} Hz",
+        "a {density}, {band} sound fills {dur}, averaging {rate} around a spectral centre of {hz} Hz",
+        "this track, {density} and {band}, lasts {dur}; on average it has {rate}, centred near {hz} Hz",
+        "lasting {dur}, the music is {band}, near {hz} Hz at its centre, and {density}, {rate}",
+    ),
+    "open_drums": (
+        "with {perc} and {bass} on the whole, this piece lasts {dur}",
+        "the track, which lasts {dur}, has {perc} and {bass} overall",
+        "taken as a whole, this music has {perc} and {bass}; it runs for {dur}",
+        "on average there is {perc} and {bass} in this track of {dur}",
+        "lasting {dur}, the music has {perc} and {bass} for the most part",
+        "this is a piece with {perc} and {bass} overall, and it lasts {dur}",
+    ),
+    "open_level": (
+        "at {lufs} LUFS overall, a {word} level, this piece lasts {dur}",
+        "a {word} piece at {lufs} LUFS, this one runs for {dur}",
+        "the track lasts {dur} at a {word} overall level of {lufs} LUFS",
+        "{dur} of music play at a {word} {lufs} LUFS on average",
+        "{word} at {lufs} LUFS on average, the music runs for {dur}",
+        "this track lasts {dur}, and its level is {word}, {lufs} LUFS",
+    ),
+    "open_form": (
+        "over {dur} the form runs {form}",
+        "in this piece of {dur} the form runs {form}",
+        "lasting {dur}, the piece has a plan in letters: the form runs {form}",
+        "{dur} of music unfold here, and the form runs {form}",
+        "the form runs {form}, and the whole lasts {dur}",
+        "this track lasts {dur}, in which the form runs {form}",
+    ),
+    "tempo": (
+        "the tempo is {word}, {bpm} BPM",
+        "the beat goes by at {bpm} BPM, a {word} tempo",
+        "it moves at a {word} {bpm} BPM",
+        "the pulse, at {bpm} BPM, is {word}",
+    ),
+    "tempo_guess": (
+        "the pulse is hard to fix, though the likeliest reading is a {word} tempo",
+        "no firm beat can be counted; a {word} tempo is the best guess",
+        "the tempo stays uncertain and is perhaps {word}",
+        "the beat is loosely marked, and the tempo seems {word}",
+    ),
+    "tempo_alternative": (
+        "a listener might also count {bpm} BPM",
+        "{bpm} BPM would be another way to count it",
+        "counting {bpm} BPM is possible too",
+        "the same pulse can be felt at {bpm} BPM",
+    ),
+    "meter": (
+        "bars are counted in {beats}",
+        "the bars below are counted with {beats} beats each",
+        "it is counted here with {beats} beats to the bar",
+        "each bar is taken as {beats} beats",
+    ),
+    "pulse_steady": (
+        "the pulse holds steady from one section to the next",
+        "no section strays from that pulse by more than a hair",
+        "every section keeps the same speed",
+    ),
+    "key": (
+        "the key is {key}",
+        "the music is in {key}",
+        "its tonal centre is {key}",
+        "{key} is the home key",
+        "harmonically it centres on {key}",
+    ),
+    "key_guess": (
+        "no single key stands out clearly enough to be named",
+        "the tonal centre remains unclear",
+        "its key is left open, as the evidence for any one is weak",
+        "the pitch content does not settle clearly on one key",
+    ),
+    "tuning": (
+        "the tuning lies {cents} cents {side} of concert pitch",
+        "pitches sit about {cents} cents {side} of the standard tuning",
+        "everything sounds {cents} cents {side} against A440",
+    ),
+    "colour": (
+        "on average the tone is {band}, centred near {hz} Hz, and the texture {density}, {rate}",
+        "the overall tone is {band} (around {hz} Hz) and the texture {density} ({rate})",
+        "in colour it is {band}, about {hz} Hz at its centre; in texture it is {density}, {rate}",
+        "a {band} tone, its centre near {hz} Hz, goes with a {density} texture, {rate}",
+    ),
+    "drums": (
+        "there is {perc} and {bass} on the whole",
+        "the track as a whole has {perc} and {bass}",
+        "overall it shows {perc} and {bass}",
+        "on average it has {perc} and {bass}",
+    ),
+    "perc_some": (
+        "percussion is present in {count} of the {total} sections and first heard in the {first}",
+        "percussion marks {count} of {total} sections, beginning with the {first}",
+        "of {total} sections {count} have percussion, the {first} being the earliest",
+    ),
+    "perc_none": (
+        "none of its {total} sections has marked percussion",
+        "marked percussion is absent from every section",
+        "no section has marked percussion",
+    ),
+    "perc_all": (
+        "percussion is present in every section",
+        "no section is without percussion",
+        "percussion runs through all {total} sections",
+    ),
+    "level": (
+        "the overall level is {word}, {lufs} LUFS",
+        "as a whole it is {word}, at {lufs} LUFS",
+        "measured overall, the level is {word}: {lufs} LUFS",
+        "it averages {lufs} LUFS, which is {word}",
+    ),
+    "level_gate": (
+        "the level stays below the gate of -70 LUFS at which loudness begins to count",
+        "no overall loudness can be stated, since nothing passes the gate of -70 LUFS",
+        "it remains under -70 LUFS, too quiet for an overall loudness",
+    ),
+    "peak": (
+        "peaks stand {db} dB above that",
+        "the highest peak rises {db} dB over the average",
+        "from average to highest peak there are {db} dB",
+    ),
+    "span": (
+        "between the softest and the loudest section lie {db} dB, a {word} range",
+        "the sections span {db} dB from softest to loudest, a {word} range",
+        "its dynamic range is {word}: {db} dB from the softest section to the loudest",
+        "a {word} range of {db} dB separates the softest section from the loudest",
+    ),
+    "silence": (
+        "about {pct}% of the time is silent, and the longest pause lasts {pause}",
+        "silence takes {pct}% of the running time, at most {pause} at a stretch",
+        "{pct}% of it is silence, with {pause} as the longest gap",
+    ),
+    "no_silence": (
+        "there is hardly any silence",
+        "the sound hardly ever stops",
+        "silences are next to absent",
+    ),
+    "form": (
+        "the form runs {form}",
+        "in letters, the form runs {form}",
+        "laid out in letters, the form runs {form}",
+        "as for its plan, the form runs {form}",
+    ),
+    "ideas_all_new": (
+        "{n} sections, none of which comes back",
+        "{n} sections, each with material of its own",
+        "{n} sections without a return",
+    ),
+    "ideas_one": (
+        "{n} sections on one idea",
+        "{n} sections that all share one idea",
+        "a single idea in {n} sections",
+    ),
+    "ideas": (
+        "{n} sections drawn from {k} ideas",
+        "{n} sections built on {k} ideas",
+        "{k} ideas spread over {n} sections",
+        "{n} sections and {k} ideas",
+    ),
+    "returning": (
+        "section {letter} is heard {times} and fills {pct}% of the running time",
+        "with {times_n} hearings, section {letter} takes up {pct}% of the whole",
+        "section {letter}, heard {times}, accounts for {pct}% of the length",
+    ),
+    "most": (
+        "{wins}",
+        "among the sections, {wins}",
+        "in comparison, {wins}",
+        "measured side by side, {wins}",
+    ),
+    "least": ("at the other end, {wins}", "by contrast, {wins}", "conversely, {wins}"),
+    "arc": (
+        "it ends {db} dB {word} than it began",
+        "from the first section to the last it grows {db} dB {word}",
+        "the close is {db} dB {word} than the opening",
+    ),
+    "biggest_step": (
+        "the sharpest step in level, a {way} of {db} dB, comes between the {a} section and the {b}",
+        "the largest jump is a {way} of {db} dB from the {a} section to the {b}",
+        "nothing moves the level more than the {way} of {db} dB into the {b} section",
+    ),
+    "lengths_even": (
+        "each section lasts about {mean} seconds",
+        "the sections are equally long, {mean} seconds each",
+        "every section takes some {mean} seconds",
+    ),
+    "lengths_two": (
+        "the {longer} section takes {high} seconds and the {shorter} {low}",
+        "of the two, the {longer} runs for {high} seconds and the {shorter} for {low}",
+        "their lengths are {high} seconds for the {longer} section and {low} for the {shorter}",
+    ),
+    "halfway": (
+        "the middle of the piece falls within {section}",
+        "half of the time has passed within {section}",
+        "its midpoint lies in {section}",
+    ),
+    "lengths": (
+        "sections last between {low} and {high} seconds, {mean} on average",
+        "the shortest section takes {low} seconds, the longest {high}, and the mean is {mean}",
+        "section lengths range from {low} to {high} seconds around a mean of {mean}",
+    ),
+}

@@ -1,0 +1,125 @@
+"""What a build says of mistakes, and of disks that are full or closed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tasks.engine.errors import BuildError
+from tests.tasks.builds import collap, published, run, songs, write_spec
+
+
+def test_zero_surviving_tracks(tmp_path: Path) -> None:
+    (tmp_path / "music").mkdir()
+    (tmp_path / "music" / "a.mp3").touch()
+    spec = write_spec(tmp_path, source={"type": "local", "folder": "music"})
+    with pytest.raises(BuildError, match=r"none of 1 tracks survived \(harvest: file_empty 1\); .*failures.parquet"):
+        run(spec, tmp_path / "work")
+    assert list(pd.read_parquet(tmp_path / "work" / "failures.parquet").track_id)
+
+
+def test_a_workspace_can_be_built_by_one_process_at_a_time(copy: tuple[Path, Path]) -> None:
+    from tasks.engine.workspace import Workspace
+
+    spec, workspace = copy
+    with Workspace(workspace).locked():
+        done = collap("build", spec, "--workspace", workspace)
+    assert done.returncode == 1
+    assert f"is in use by process {os.getpid()}; wait for it or choose another workspace" in done.stderr
+
+
+def test_command_line_build_and_status(copy: tuple[Path, Path]) -> None:
+    spec, workspace = copy
+    assert "harvest    4/4" in collap("status", spec, "--workspace", workspace).stdout
+    done = collap("build", spec, "--workspace", workspace)
+    assert done.returncode == 0
+    assert "nothing to do, everything was there already" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (lambda tmp: ["build", tmp / "none.yaml"], 1, "no spec at"),
+        (lambda tmp: ["build", write_spec(tmp, source={"type": "local", "folder": "x"}, sise=1)], 1, "'sise'"),
+        (lambda tmp: ["build", write_spec(tmp, source={"type": "local", "folder": "x"})], 1, "does not exist"),
+        (
+            lambda tmp: ["build", write_spec(tmp, source={"type": "local", "folder": tempfile.mkdtemp(dir=tmp)})],
+            1,
+            "no file in",
+        ),
+        (lambda tmp: ["build", tmp / "s.yaml", "--downloads", 0], 2, "field 'downloads' = 0"),
+        (lambda tmp: ["build", tmp / "s.yaml", "--retry", "soon"], 2, "'soon'"),
+        (lambda tmp: ["evaluate", "--workspace", tmp], 1, "no trained run in"),
+        (lambda tmp: ["train", tmp / "none.yaml", "--workspace", tmp], 1, "cannot read training configuration"),
+    ],
+)
+def test_mistakes_are_named_and_end_with_an_error(
+    tmp_path: Path, arguments: Callable[[Path], list[object]], code: int, message: str
+) -> None:
+    done = collap(*arguments(tmp_path), cwd=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_workspace_that_cannot_be_written(small: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BuildError, match="workspace"):
+        run(small[0], tmp_path / "file" / "work")
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Path:
+    folder = tmp_path / "read-only"
+    folder.mkdir()
+    folder.chmod(0o555)
+    return folder
+
+
+def test_an_output_folder_without_write_permission(
+    small: tuple[Path, Path], read_only: Path, unprivileged: None
+) -> None:
+    from tasks.engine.workspace import Workspace
+
+    with (
+        pytest.raises(BuildError, match=r"no permission: make the folder writable"),
+        Workspace(read_only / "x").locked(),
+    ):
+        pass
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MB."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root to mount a small file system")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], check=True)
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_names_itself_and_the_build_goes_on_when_there_is_space(
+    small: tuple[Path, Path], tmp_path: Path, small_disk: Path
+) -> None:
+    songs(tmp_path / "music", small, count=6)
+    spec = write_spec(tmp_path, source={"type": "local", "folder": "music"}, partition_size=2)
+    done = collap("build", spec, "--workspace", small_disk / "work")
+    assert done.returncode == 1
+    assert "the disk is full: free some space" in done.stderr
+    assert "run the same command again" in done.stderr
+    assert "Traceback" not in done.stderr
+    harvested = sum(len(pd.read_parquet(path)) for path in (small_disk / "work").glob("harvest/*.parquet"))
+    assert harvested > 0
+    subprocess.run(["mount", "-o", "remount,size=500m", small_disk], check=True)
+    report = run(spec, small_disk / "work")
+    assert report.funnel[1].num_new == 6 - harvested
+    run(spec, tmp_path / "elsewhere")
+    assert published(small_disk / "work") == published(tmp_path / "elsewhere")
