@@ -98,6 +98,8 @@ def start(name: str, arguments: list[str], **environment: str) -> None:
             stdout=log,
             stderr=log,
             start_new_session=True,
+            # A worker passes SIGTERM on to itself as SIGINT; a shell in the background would have that ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
     pid_file(name).write_text(str(process.pid))
 

@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-NUM_RANDOM_KILLS = 24
+NUM_RANDOM_KILLS = 20
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import signal
 import sys
 import tempfile
 import threading
@@ -83,6 +84,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=fields["seed"].default, help="default %(default)s")
     parser.add_argument("--cache", type=Path, help="folder for rendered songs, default a folder for temporary files")
     options = parser.parse_args(arguments)
+    # A shell starts background jobs with Ctrl-C ignored; whoever signals this server means it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     cache = options.cache or Path(tempfile.gettempdir()) / "collap-demo-songs"
     try:
         source = RenderedSource(port=options.port, num_songs=options.num_songs, seed=options.seed)
