@@ -46,7 +46,7 @@ def test_a_deployment_typed_in_a_shell_finishes(stack: Path, free_port: int) -> 
     )
     done = subprocess.run(typed, shell=True, cwd=stack, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr + (stack / ".prefect" / "worker.log").read_text()
-    assert (stack / "runs" / "small" / "manifest.parquet").exists()
+    assert (stack / "runs" / "small-first-12" / "manifest.parquet").exists()
 
 
 def next_port(taken: int) -> int:
