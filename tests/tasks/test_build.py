@@ -128,12 +128,14 @@ def test_a_table_of_addresses(small: tuple[Path, Path], tmp_path: Path, free_por
     from data_specs.spec import RenderedSource
     from tasks.demo.site import Site
 
+    site = f"http://127.0.0.1:{free_port}"
     (tmp_path / "urls.csv").write_text(
-        f"url,track_id\nhttp://127.0.0.1:{free_port}/songs/song-0001,one\nhttp://127.0.0.1:{free_port}/nothing,two\n"
+        f"url,track_id,title\n{site}/songs/song-0001,one,My title\n{site}/nothing,two,\n"
     )
     spec = write_spec(tmp_path, source={"type": "urls", "table": "urls.csv"})
     source = RenderedSource.model_validate(rendered(free_port))
     with Site(source, tmp_path / "site"):
         report = run(spec, tmp_path / "work")
     assert report.num_samples == 1
+    assert list(pd.read_parquet(tmp_path / "work" / "manifest.parquet").title) == ["My title"]
     assert list(pd.read_parquet(tmp_path / "work" / "failures.parquet").reason) == ["not_found"]

@@ -47,9 +47,15 @@ def test_tags_of_the_file_are_read(tmp_path: Path) -> None:
     harvest = harvested(path.as_uri(), tmp_path).record
     assert harvest is not None
     assert (harvest.title, harvest.artist, harvest.album, harvest.license) == ("Battle Music", "A; B", "Music", "GPL")
+    # The record says what the file says; whoever packs it puts a title from the user's own table first.
     named = harvested(path.as_uri(), tmp_path, title="From the table").record
     assert named is not None
-    assert named.title == "From the table"
+    assert named.title == "Battle Music"
+    plain = tmp_path / "Plain name.flac"
+    plain.write_bytes(encode(np.zeros((8000, 2), np.float32), 8000, "flac"))
+    untagged = harvested(plain.as_uri(), tmp_path).record
+    assert untagged is not None
+    assert untagged.title == "Plain name"
 
 
 @pytest.mark.parametrize("content", [b"\0", b"ID3\x04\0\0\x7f\x7f\x7f\x7f", b"fLaC\0\0\0\x22", b"OggS\0", b"RIFF\xff"])
