@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -87,6 +88,8 @@ class Build:
         Raises:
             BuildError: no track survived.
         """
+        # Every partition is done: what is left here are journals whose part was written just before a kill.
+        shutil.rmtree(self.workspace.root / "journal", ignore_errors=True)
         rows = funnel([stage.name for stage in self.stages], parts, len(self.selection.tracks))
         infos = [of_partition[stage.name] for of_partition in parts.values() for stage in self.stages]
         mark = digest([[info.path, info.identity] for info in infos])

@@ -48,7 +48,7 @@ def finish(spec: Path, workspace: Path) -> None:
 def published(workspace: Path) -> dict[str, str]:
     """Hashes of all that a build publishes, and that nothing half-written stands beside it."""
     assert not list(workspace.rglob("*.partial-*"))
-    assert not [path for path in (workspace / "journal").glob("*") if path.stat().st_size]
+    assert not (workspace / "journal").exists()
     tables = [workspace / f"{name}.parquet" for name in ("manifest", "shards", "features")]
     files = [*workspace.glob("shards/*.tar"), *workspace.glob("shards/*.json"), *workspace.glob("features/*.npy")]
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (*tables, *files)}
