@@ -37,6 +37,8 @@ class Reason(StrEnum):
     NOT_MEDIA = "not_media"
     UNSUPPORTED_URL = "unsupported_url"
     DURATION_OUT_OF_RANGE = "duration_out_of_range"
+    LICENSE_REFUSED = "license_refused"
+    FORGOTTEN = "forgotten"
     # harvest: the way to the source
     NETWORK = "network"
     TIMEOUT = "timeout"
@@ -58,7 +60,11 @@ class Reason(StrEnum):
     SILENT = "silent"
     CLIPPED = "clipped"
     NARROW_BAND = "narrow_band"
+    TOO_QUIET = "too_quiet"
+    MONO = "mono"
+    # over the whole dataset
     DUPLICATE = "duplicate"
+    EVALUATION_LEAK = "evaluation_leak"
     # structure, caption
     ANALYSIS_FAILED = "analysis_failed"
     CAPTION_TOO_SHORT = "caption_too_short"

@@ -1,6 +1,7 @@
 """The records that pass between stages, in the order of the data.
 
-``Track -> Harvest -> AudioFacts -> Structure -> Caption -> Sample -> ShardEntry``
+``Track -> Harvest -> AudioFacts -> Structure -> Caption -> Sample -> ShardEntry``; beside them
+``AudioFacts -> Fingerprint -> Recording`` says which tracks are the same recording.
 
 Times are seconds from the start of the track, levels are dB, frequencies are Hz.
 A field whose metadata says ``volatile`` describes how a record was obtained (when, after how
@@ -49,6 +50,9 @@ class Harvest:
     artist: str | None = None
     album: str | None = None
     channel: str | None = None
+    channel_id: str | None = None
+    media_id: str | None = None
+    """The site's own id of the medium (for YouTube the video id), whatever the address was."""
     upload_date: str | None = None
     license: str | None = None
     webpage_url: str | None = None
@@ -58,6 +62,10 @@ class Harvest:
     """ISO 8601, UTC."""
     tool: str | None = field(default=None, metadata=_VOLATILE)
     """Name and version of the program that fetched the file."""
+    identity: str | None = field(default=None, metadata=_VOLATILE)
+    """Name of the network identity that fetched it."""
+    info: str | None = field(default=None, metadata=_VOLATILE)
+    """What the site said of the track (yt-dlp's info dictionary without formats and addresses), as JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +81,20 @@ class AudioFacts:
     """Of the 16-bit 16 kHz mono samples: equal for equal sound whatever the container."""
     num_bytes: int
     duration_s: float
+    """Decoded samples over sample rate."""
+    container_duration_s: float | None
+    """What the file says of itself; None where it says nothing."""
+    gap_s: float
+    """Sound that the time stamps of the frames skip."""
     source_sample_rate_hz: int
     source_channels: int
     loudness_lufs: float | None
     """Integrated loudness, ITU-R BS.1770-4; None below the absolute gate (-70 LUFS)."""
+    loudness_range_lu: float | None
+    """LRA, EBU Tech 3342; None where nothing is above its gates."""
     peak_dbfs: float
+    side_db: float | None
+    """Level of left minus right against left plus right: -120 for one signal in both; None unless stereo."""
     silence_ratio: float
     """Share of 0.1 s frames below -60 dBFS RMS."""
     longest_silence_s: float
@@ -85,6 +102,32 @@ class AudioFacts:
     """Share of samples in runs of >= 3 at full scale."""
     bandwidth_hz: float
     """Highest frequency of the source with energy above the noise floor."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fingerprint:
+    """What a track sounds like, in a form that survives codecs: equal recordings agree in most bits."""
+
+    track_id: str
+    algorithm: str
+    """``chromaprint`` and its variant (https://acoustid.org/chromaprint)."""
+    values: tuple[int, ...]
+    """Unsigned 32-bit integers, one per 0.1238 s; empty below about 3 s of sound."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """Which tracks of the dataset are one recording."""
+
+    track_id: str
+    cluster: str
+    """Id of the member that is kept: equal for all tracks of one recording, the track's own where it is unique."""
+    cluster_size: int
+    match: str | None
+    """The track or evaluation file that it was found equal to; None where it is unique."""
+    error_rate: float | None
+    """Share of differing fingerprint bits over the overlap with ``match``; 0 for equal samples."""
+    overlap_s: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,8 +230,11 @@ class Sample:
     url: str
     title: str | None
     artist: str | None
+    channel: str | None
     license: str | None
     labels: tuple[str, ...]
+    cluster: str
+    """As ``Recording.cluster``."""
     tempo_bpm: float
     key: str
 

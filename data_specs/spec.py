@@ -60,6 +60,9 @@ class AudioSetSource(Settings):
     root: str = Field("/m/04rlf", description="Ontology node; tracks with a label at or below it are taken (Music)")
     require: tuple[str, ...] = Field((), description="Label ids of which a track needs at least one")
     forbid: tuple[str, ...] = Field((), description="Label ids that exclude a track")
+    max_per_label: int | None = Field(
+        None, ge=1, description="Balance: a track is taken while one of its labels below root has fewer than this"
+    )
     url_template: str = Field(
         "https://www.youtube.com/watch?v={track_id}", pattern=r"^https?://[^{}]*\{track_id\}[^{}]*$"
     )
@@ -101,17 +104,14 @@ class SplitSettings(Settings):
 
 
 class HarvestSettings(Settings):
-    """How media are fetched through yt-dlp."""
+    """Which media are fetched through yt-dlp; how fast and by whom stands in the network file."""
 
     format: str = Field("bestaudio/best", description="yt-dlp format selection")
     min_duration_s: float = Field(20.0, ge=0, description="Shorter tracks are not downloaded, where the site says")
     max_duration_s: float = Field(1200.0, gt=0)
-    attempts: int = Field(3, ge=1, le=20, description="Tries per track for transient faults")
-    timeout_s: float = Field(20.0, gt=0, description="Per socket operation")
-    requests_per_hour: float | None = Field(None, gt=0, description="Upper bound on tracks begun per hour")
-    cookies: str | None = Field(None, description="Netscape cookie file")
-    proxy: str | None = None
-    player_clients: tuple[str, ...] = Field((), description="YouTube player clients, yt-dlp's choice when empty")
+    licenses: tuple[str, ...] = Field(
+        (), description="Patterns such as 'Creative Commons*'; a track whose licence matches none is not downloaded"
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> HarvestSettings:
@@ -127,10 +127,35 @@ class AudioSettings(Settings):
     max_clipping_ratio: float = Field(0.02, ge=0, le=1)
     min_bandwidth_hz: float = Field(2000.0, ge=0)
     duration_tolerance_s: float = Field(2.0, ge=0, description="Decoded against stated duration")
+    max_gap_s: float = Field(0.5, ge=0, description="Sound that the time stamps may skip")
+    min_loudness_lufs: float | None = Field(None, le=0, description="Integrated loudness")
+    min_side_db: float | None = Field(
+        None, le=0, description="Stereo must differ by this much between the sides; mono is then refused"
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> AudioSettings:
         return _check_durations(self)
+
+
+class DuplicateSettings(Settings):
+    """When two tracks count as one recording, and what becomes of them."""
+
+    keep: Literal["one", "all"] = Field(
+        "one", description="One track per recording, or all that share the split of the first one"
+    )
+    max_error_rate: float = Field(0.2, gt=0, lt=0.5, description="Differing bits of two aligned fingerprints")
+    min_overlap_s: float = Field(20.0, gt=0, description="Shortest common passage of two tracks")
+
+
+class EvaluationSettings(Settings):
+    """What models are measured on, and so never trained on."""
+
+    ids: tuple[str, ...] = Field(
+        (), description="Lists of ids (one a line, or CSV: AudioSet's and MusicCaps' as published); they go to 'test'"
+    )
+    audio: tuple[str, ...] = Field((), description="Folders of recordings that no training track may contain")
+    on_match: Literal["fail", "drop"] = Field("fail", description="A training track that does: stop, or leave it out")
 
 
 class StructureSettings(Settings):
@@ -167,6 +192,8 @@ class DatasetSpec(Settings):
     partition_size: int = Field(256, ge=1, le=10_000, description="Tracks per partition, and so per shard at most")
     harvest: HarvestSettings = HarvestSettings()
     audio: AudioSettings = AudioSettings()
+    duplicates: DuplicateSettings = DuplicateSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
     structure: StructureSettings = StructureSettings()
     caption: CaptionSettings = CaptionSettings()
     features: FeatureSettings = FeatureSettings()
@@ -228,7 +255,7 @@ def _absolute_paths(spec: DatasetSpec, folder: Path) -> DatasetSpec:
                 "ontology": absolute(source.ontology),
             }
         )
-    harvest = spec.harvest
-    if harvest.cookies:
-        harvest = harvest.model_copy(update={"cookies": absolute(harvest.cookies)})
-    return spec.model_copy(update={"source": source, "harvest": harvest})
+    evaluation = spec.evaluation.model_copy(
+        update={"ids": tuple(map(absolute, spec.evaluation.ids)), "audio": tuple(map(absolute, spec.evaluation.audio))}
+    )
+    return spec.model_copy(update={"source": source, "evaluation": evaluation})
