@@ -19,6 +19,12 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_network_state(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The ledger of the machine's user counts real downloads; tests keep one of their own."""
+    os.environ["COLLAP_STATE"] = str(tmp_path_factory.mktemp("state"))
+
+
 @pytest.fixture
 def free_port() -> int:
     """A loopback port that nothing listens on at the moment."""

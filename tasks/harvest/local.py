@@ -12,13 +12,15 @@ import mutagen
 from data_specs.outcomes import Outcome, failed, ok
 from data_specs.reasons import Reason
 from data_specs.records import Harvest, Track
+from data_specs.spec import HarvestSettings
+from tasks.harvest.licenses import license_refusal
 
 
-def harvest_file(track: Track) -> Outcome[Harvest]:
+def harvest_file(track: Track, settings: HarvestSettings) -> Outcome[Harvest]:
     """Describe the file that ``track.url`` (``file://``) names, without copying it.
 
-    Fails with ``FILE_MISSING`` (also for a folder), ``PERMISSION_DENIED``, ``FILE_EMPTY`` or
-    ``UNSUPPORTED_URL`` (a file on another host).
+    Fails with ``FILE_MISSING`` (also for a folder), ``PERMISSION_DENIED``, ``FILE_EMPTY``,
+    ``LICENSE_REFUSED`` (by its tag) or ``UNSUPPORTED_URL`` (a file on another host).
     """
     address = urlsplit(track.url)
     if address.netloc not in ("", "localhost"):
@@ -37,6 +39,9 @@ def harvest_file(track: Track) -> Outcome[Harvest]:
     if num_bytes == 0:
         return failed(Reason.FILE_EMPTY, f"{path} has 0 bytes")
     tags = _tags(path)
+    refusal = license_refusal(tags.get("license"), settings.licenses)
+    if refusal is not None:
+        return failed(Reason.LICENSE_REFUSED, refusal)
     return ok(
         Harvest(
             track_id=track.track_id,

@@ -9,6 +9,7 @@ Faults of the download itself arrive as ``DownloadError`` whose inner exception 
 from __future__ import annotations
 
 import errno
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,14 +19,17 @@ from http import HTTPStatus
 from typing import Any
 
 from yt_dlp.networking.exceptions import HTTPError, IncompleteRead, TransportError
-from yt_dlp.utils import ContentTooShortError, GeoRestrictedError, UnsupportedError
+from yt_dlp.utils import ContentTooShortError, ExtractorError, GeoRestrictedError, UnsupportedError
 
 from data_specs.reasons import Reason
+from tasks.harvest.statements import FAULTS, HINTS, LISTED, STATEMENTS, STATUSES, first
 
 MAX_DETAIL_CHARS = 600
 
 # What only a person can mend on this machine; such an error stops the build instead of dropping tracks.
 _OPERATOR_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE, errno.ENFILE}
+# ffmpeg passes on such an error as text only.
+_OPERATOR_WORDS = {os.strerror(number).lower(): number for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,68 +44,16 @@ class Fault:
     """What the server asked for, where it did."""
 
 
-# Order matters. Patterns see lower case text with plain quotes and single spaces.
-_STATEMENTS: tuple[tuple[str, Reason], ...] = (
-    # our session, whatever the message begins with
-    (r"rate-limited|rate limit|too many requests|content isn't available, try again later", Reason.RATE_LIMITED),
-    (r"not a bot|captcha|confirm you are human|unusual traffic", Reason.BOT_CHECK),
-    # who may see it
-    (r"members[- ]only|channel's members|join this channel|music premium|requires payment", Reason.MEMBERS_ONLY),
-    (r"only available (to|for) (premium|paying|subscribed|subscribers)|subscribers? only", Reason.MEMBERS_ONLY),
-    (r"confirm your age|age[- ]restricted|inappropriate for some users|age verification", Reason.AGE_RESTRICTED),
-    (r"private video|(video|track|playlist|content|recording) is private|privacy settings", Reason.PRIVATE),
-    # who took it away; a block that names a country is about our address, not about the work
-    (r"(in|from) your (country|location|region)|geo[- ]?restrict|geo[- ]?block", Reason.GEO_BLOCKED),
-    (r"(not available|blocked) in \w+ countr|available only in", Reason.GEO_BLOCKED),
-    (r"drm[- ]protect|drm protection|is protected by drm", Reason.DRM),
-    (r"copyright|content from .* who has blocked it|trademark", Reason.COPYRIGHT),
-    (
-        r"account .*terminated|channel .*terminated|closed their .*account|account .*suspended",
-        Reason.ACCOUNT_TERMINATED,
-    ),
-    # not a recording yet
-    (r"live event will begin|premieres? (in|will begin)|live stream (recording|will)|livestream", Reason.LIVE),
-    (r"currently (offline|not live)|is (offline|upcoming)|not currently live", Reason.LIVE),
-    # our own installation or address
-    (r"is not a valid url|url looks truncated|incomplete youtube id|no suitable extractor", Reason.UNSUPPORTED_URL),
-    (r"no (audio|sound) (stream|track|format)", Reason.NO_AUDIO),
-    (r"there('s| is) no video|no media (found|in)|no video could be found", Reason.NOT_MEDIA),
-    (r"requested format is not available|no video formats found|only images are available", Reason.EXTRACTION_FAILED),
-    (r"page needs to be reloaded|unable to extract|failed to (extract|parse)", Reason.EXTRACTION_FAILED),
-    (r"please report this issue|an extractor error has occurred", Reason.EXTRACTION_FAILED),
-    # gone; after everything that also begins with "video unavailable"
-    (r"has been (removed|deleted)|was (removed|deleted)|no longer available|been taken down", Reason.REMOVED),
-    (r"(video|content|track|recording|media) (is |isn't |is not )?(un)?available|does not exist", Reason.REMOVED),
-    (r"sign in|log ?in|registered users|authentication|credentials|account cookies", Reason.LOGIN_REQUIRED),
-)
-
-_FAULTS: tuple[tuple[str, Reason], ...] = (
-    (r"timed out|timeout", Reason.TIMEOUT),
-    (r"bytes read, \d+ more expected|content too short|did not get any data blocks", Reason.TRUNCATED),
-    (r"conflicting range|downloaded file is empty", Reason.TRUNCATED),
-    (r"fragment \d+ not found|unable to continue", Reason.TRUNCATED),
-    (r"name resolution|name or service not known|getaddrinfo|nodename nor servname", Reason.NETWORK),
-    (r"connection (refused|reset|aborted|broken)|remote end closed|without response", Reason.NETWORK),
-    (r"network is unreachable|no route to host|\bssl|\bcertificate|\bproxy|broken pipe", Reason.NETWORK),
-    (r"unsupported url", Reason.NOT_MEDIA),
-)
-
-_STATUSES: dict[int, Reason] = {
-    HTTPStatus.BAD_REQUEST: Reason.EXTRACTION_FAILED,
-    HTTPStatus.UNAUTHORIZED: Reason.LOGIN_REQUIRED,
-    HTTPStatus.NOT_FOUND: Reason.NOT_FOUND,
-    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: Reason.NETWORK,
-    HTTPStatus.REQUEST_TIMEOUT: Reason.TIMEOUT,
-    HTTPStatus.GONE: Reason.REMOVED,
-    HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: Reason.TRUNCATED,
-    HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS: Reason.GEO_BLOCKED,
-}
+# An address or a path says nothing about what happened.
+_ADDRESS = r"https?://\S+|\bhost='[^']*'|(?<![\w/<])/[\w.~-]\S*"
+# U+FFFD stands where a terminal lost the apostrophe.
+_QUOTES = str.maketrans(dict.fromkeys("\u2018\u2019\u02bc\ufffd", "'") | {"\u201c": '"', "\u201d": '"', "\u2010": "-"})
 
 
 def classify(error: BaseException) -> Fault:
     """The ``Fault`` that an exception out of yt-dlp stands for. Never raises."""
     chain = list(_chain(error))
-    text = _normalised(" | ".join(dict.fromkeys(_words(link) for link in chain)))
+    text = _statement(chain)
     http = next((link for link in chain if isinstance(link, HTTPError)), None)
     status = http.status if http is not None else _status_in(text)
     return Fault(
@@ -120,51 +72,45 @@ def operator_fault(error: BaseException) -> OSError | None:
     for link in chain:
         if isinstance(link, OSError) and link.errno in _OPERATOR_ERRNOS:
             return link
+    if not any(isinstance(link, HTTPError) for link in chain):
+        for words, number in _OPERATOR_WORDS.items():
+            if words in _statement(chain):
+                return OSError(number, trimmed(_words(error)))
     return None
 
 
 def trimmed(message: str) -> str:
     """A message for people: no colour codes, no ``ERROR:``, one line, at most ``MAX_DETAIL_CHARS``."""
-    plain = re.sub(r"\x1b\[[0-9;?]*[ -/]*[@-~]", "", message)
-    plain = " ".join(plain.split()).removeprefix("ERROR:").strip()
+    plain = " ".join(_uncoloured(message).split()).removeprefix("ERROR:").strip()
     return plain if len(plain) <= MAX_DETAIL_CHARS else plain[: MAX_DETAIL_CHARS - 3] + "..."
 
 
 def _reason(chain: list[BaseException], text: str, status: int | None) -> Reason:
-    by_type: tuple[tuple[type | tuple[type, ...], Reason], ...] = (
-        (GeoRestrictedError, Reason.GEO_BLOCKED),
-        ((ContentTooShortError, IncompleteRead), Reason.TRUNCATED),
-    )
-    for kinds, reason in by_type:
-        if any(isinstance(link, kinds) for link in chain):
-            return reason
-    # The page of an unsupported site is quoted in the message; its words are not a statement about us.
-    if any(isinstance(link, UnsupportedError) for link in chain):
-        return Reason.NOT_MEDIA
-    if status is not None:
-        return _reason_of_status(status, text)
-    for pattern, reason in (*_STATEMENTS, *_FAULTS):
-        if re.search(pattern, text):
-            return reason
-    if any(isinstance(link, TimeoutError) for link in chain):
-        return Reason.TIMEOUT
-    if any(isinstance(link, (TransportError, ConnectionError)) for link in chain):
-        return Reason.NETWORK
-    return Reason.EXTRACTION_FAILED
+    def has(*kinds: type[BaseException]) -> bool:
+        return any(isinstance(link, kinds) for link in chain)
+
+    if has(GeoRestrictedError):
+        return Reason.GEO_BLOCKED
+    if has(ContentTooShortError, IncompleteRead):
+        return Reason.TRUNCATED
+    if has(UnsupportedError):
+        return Reason.NOT_MEDIA  # the message quotes the address and says nothing of us
+    if has(TransportError, ConnectionError, TimeoutError):  # nobody answered
+        return first(FAULTS, text) or (Reason.TIMEOUT if has(TimeoutError) else Reason.NETWORK)
+    reason = first(STATEMENTS, text)
+    if reason is None and status is not None:
+        reason = _reason_of_status(status, text)
+    return reason or first(FAULTS, text) or first(HINTS, text) or Reason.EXTRACTION_FAILED
 
 
 def _reason_of_status(status: int, text: str) -> Reason:
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return Reason.RATE_LIMITED
-    if status in (HTTPStatus.FORBIDDEN, HTTPStatus.GONE) and re.search(r"video data|api page|\[download\]", text):
-        # The page was there and listed this address: a signed link that expired or was refused. A new
-        # extraction gives a new one (yt-dlp issues 14606, 17586), so this is not the site's last word.
+    if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE) and re.search(r"\[download\]|fragment", text):
+        return Reason.TRUNCATED  # a piece of a stream that is there
+    if status in LISTED and re.search(LISTED[status], text):
         return Reason.EXTRACTION_FAILED
-    if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE) and "[download]" in text:
-        return Reason.TRUNCATED  # a fragment of a stream that is there
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return Reason.SERVER_ERROR
-    return _STATUSES.get(status, Reason.FORBIDDEN)
+    return STATUSES.get(status, Reason.EXTRACTION_FAILED)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -189,10 +135,23 @@ def _words(error: BaseException) -> str:
     return str(getattr(error, "orig_msg", None) or getattr(error, "msg", None) or error)
 
 
-def _normalised(text: str) -> str:
-    quotes = str.maketrans({"\u2018": "'", "\u2019": "'", "\u02bc": "'", "\u201c": '"', "\u201d": '"', "\u2010": "-"})
-    words = re.sub(r"https?://\S+", "", text.translate(quotes).lower())  # an address says nothing about what happened
-    return " ".join(words.split())
+def _statement(chain: list[BaseException]) -> str:
+    """What all links say, ``|`` between them, as the patterns of the tables expect it."""
+    text = " | ".join(dict.fromkeys(_without_id(link) for link in chain))
+    plain = re.sub(_ADDRESS, "", _uncoloured(text).translate(_QUOTES))
+    return " ".join(plain.lower().split())
+
+
+def _without_id(error: BaseException) -> str:
+    """The words without ``[extractor] id:``, as the id can be any word of the address."""
+    words, told = _words(error), error.__context__
+    if isinstance(told, ExtractorError):  # what a ``DownloadError`` repeats
+        words = words.replace(f"[{told.ie}] {told.video_id}: ", "", 1)
+    return re.sub(r"\[[\w:.+-]+\] [^\s:]+: ", "", words)
+
+
+def _uncoloured(message: str) -> str:
+    return re.sub(r"\x1b\[[0-9;?]*[ -/]*[@-~]", "", message)
 
 
 def _status_in(text: str) -> int | None:
@@ -209,7 +168,7 @@ def _retry_after_s(http: HTTPError | None) -> float | None:
         return float(value)
     try:
         when = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None  # not a form that the standard knows: as if the server had not said
     aware = when if when.tzinfo else when.replace(tzinfo=UTC)
     return max(0.0, (aware - datetime.now(UTC)).total_seconds())

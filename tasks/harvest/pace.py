@@ -1,82 +1,58 @@
-"""How fast tracks are begun, and how long to wait before another attempt.
+"""When a request may begin and how long to wait after a fault: plain functions of the time.
 
-A site counts requests per network identity (address or cookie jar), not per thread: all threads
-of a build that share an identity share one ``Pace``.
+Times are Unix seconds, so that they mean the same to every process of the machine and after a
+reboot. Jitter only ever lengthens a distance: ``requests_per_hour`` is an upper bound, and an
+identity reaches ``mean_rate`` of it.
 """
 
 from __future__ import annotations
 
 import random
-import threading
-import time
-from collections.abc import Callable
-
-from data_specs.spec import HarvestSettings
 
 SECONDS_PER_HOUR = 3600.0
+SECONDS_PER_DAY = 86_400.0
+
+JITTER = 0.1
 
 FIRST_BACKOFF_S = 1.0
 LONGEST_BACKOFF_S = 60.0
 
 
-class Pace:
-    """A token bucket of ``burst`` tokens that refills at ``per_hour``; None never waits.
-
-    Tokens are handed out in the order of asking. Jitter only ever lengthens the distance between
-    two tokens, so ``per_hour`` stays an upper bound.
-    """
-
-    def __init__(
-        self,
-        per_hour: float | None,
-        *,
-        burst: int = 1,
-        jitter: float = 0.25,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-        rng: random.Random | None = None,
-    ) -> None:
-        if per_hour is not None and per_hour <= 0:
-            raise ValueError(f"per_hour must be above 0, got {per_hour}; use None for no bound")
-        if burst < 1:
-            raise ValueError(f"burst must be at least 1, got {burst}")
-        self._interval_s = 0.0 if per_hour is None else SECONDS_PER_HOUR / per_hour
-        self._burst = burst
-        self._jitter = jitter
-        self._clock = clock
-        self._sleep = sleep
-        self._rng = rng or random.Random()
-        self._next_s: float | None = None
-        self._guard = threading.Lock()
-
-    def take(self) -> float:
-        """Wait for one token; return how long that took, in seconds."""
-        wait_s = self._reserve()
-        if wait_s > 0:
-            self._sleep(wait_s)
-        return wait_s
-
-    def _reserve(self) -> float:
-        if not self._interval_s:
-            return 0.0
-        with self._guard:
-            now = self._clock()
-            # A long pause fills the bucket, but never beyond ``burst`` tokens.
-            full_since = now - (self._burst - 1) * self._interval_s
-            due = full_since if self._next_s is None else max(self._next_s, full_since)
-            self._next_s = due + self._interval_s * (1.0 + self._jitter * self._rng.random())
-            return max(0.0, due - now)
+def gap_s(requests_per_hour: float, jitter: float) -> float:
+    """Seconds from one request to the next; ``jitter`` in 0..1 was drawn when the first one began."""
+    return SECONDS_PER_HOUR / requests_per_hour * (1.0 + JITTER * jitter)
 
 
-_paces: dict[tuple[float | None, str | None, str | None], Pace] = {}
-_paces_guard = threading.Lock()
+def mean_rate(requests_per_hour: float) -> float:
+    """Requests per hour that the mean distance gives."""
+    return SECONDS_PER_HOUR / gap_s(requests_per_hour, 0.5)
 
 
-def pace_for(settings: HarvestSettings) -> Pace:
-    """The one ``Pace`` of this process for the network identity that the settings describe."""
-    identity = (settings.requests_per_hour, settings.proxy, settings.cookies)
-    with _paces_guard:
-        return _paces.setdefault(identity, Pace(settings.requests_per_hour))
+def opens_at(time_s: float, window_minutes: tuple[int, int] | None) -> float:
+    """The first moment from ``time_s`` on that lies inside the daily window (minutes of the day, UTC)."""
+    if window_minutes is None:
+        return time_s
+    begin_s, length_s = _begin_and_length_s(window_minutes)
+    since_s = (time_s - begin_s) % SECONDS_PER_DAY
+    return time_s if since_s < length_s else time_s + SECONDS_PER_DAY - since_s
+
+
+def open_s(begin_s: float, end_s: float, window_minutes: tuple[int, int] | None) -> float:
+    """Seconds between two moments that lie inside the daily window."""
+    if window_minutes is None:
+        return max(0.0, end_s - begin_s)
+    first_s, length_s = _begin_and_length_s(window_minutes)
+
+    def until(time_s: float) -> float:
+        days, rest_s = divmod(time_s - first_s, SECONDS_PER_DAY)
+        return days * length_s + min(rest_s, length_s)
+
+    return max(0.0, until(end_s) - until(begin_s))
+
+
+def _begin_and_length_s(window_minutes: tuple[int, int]) -> tuple[float, float]:
+    begin_s, end_s = (60.0 * minute for minute in window_minutes)
+    return begin_s, (end_s - begin_s) % SECONDS_PER_DAY
 
 
 def backoff_s(attempt: int, retry_after_s: float | None = None, rng: random.Random | None = None) -> float:

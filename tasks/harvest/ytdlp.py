@@ -2,26 +2,34 @@
 
 Used as a library, yt-dlp behaves worse than its command line: it does not retry, leaves out
 fragments that are missing and ignores options it does not know. So every option that matters is
-set here, by name, in one table (``_options``), and a test holds the names against yt-dlp's own list.
+set here by name (``_download_options``); what a network file adds comes through ``options``.
 """
 
 from __future__ import annotations
 
-import time
+import re
+import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import imageio_ffmpeg
 import yt_dlp
-from yt_dlp.cookies import CookieLoadError
-from yt_dlp.utils import DownloadCancelled
+from yt_dlp.utils import DownloadError
 
+from data_specs.network import Identity, NetworkSettings
 from data_specs.reasons import Reason
 from data_specs.spec import HarvestSettings
 from tasks.engine.errors import BuildError
+from tasks.harvest.checks import check_network
+from tasks.harvest.cookies import copy_cookies
+from tasks.harvest.gate import Gate
+from tasks.harvest.info import info_text, storable
+from tasks.harvest.options import network_options
 from tasks.harvest.outcomes import Fault, classify, operator_fault, trimmed
+
+__all__ = ["LONGEST_DOWNLOAD_S", "TOOL", "Media", "check_network", "download", "probe"]
 
 TOOL = f"yt-dlp {yt_dlp.version.__version__}"
 
@@ -30,15 +38,10 @@ _RETRIES = 2
 _FRAGMENT_RETRIES = 3
 _RETRY_SLEEP_S = 0.5
 
-# A server that sends a little just before each time-out, or a radio station that never ends, would
-# hold a thread for ever. 1 MB/s of sound is above 24 bit 96 kHz stereo.
 LONGEST_DOWNLOAD_S = 1800.0
-_MOST_BYTES_PER_SECOND = 1_000_000
 
 # YouTube adds or removes a few bytes at the end of a file between extraction and download.
 _SIZE_TOLERANCE_BYTES = 100
-
-_COOKIE_TABS = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +56,14 @@ class Media:
     artist: str | None
     album: str | None
     channel: str | None
+    channel_id: str | None
+    media_id: str | None
     upload_date: str | None
     license: str | None
     webpage_url: str | None
     extractor: str | None
+    info: str
+    """What the site said of the work, as JSON; see ``info_text``."""
 
 
 class _Log:
@@ -78,92 +85,101 @@ class _Log:
         self.warnings.append(trimmed(message))
 
 
-class _Gate:
-    """What the project refuses by itself: before the download from metadata, during it from its course."""
-
-    def __init__(self, settings: HarvestSettings, longest_s: float) -> None:
-        self.refusal: Fault | None = None
-        self.num_bytes: int | None = None
-        self._settings = settings
-        self._longest_s = longest_s
-        self._most_bytes = int(settings.max_duration_s * _MOST_BYTES_PER_SECOND)
-        self._begun_s = time.monotonic()
-
-    def match(self, info: Any, *, incomplete: bool = False) -> str | None:
-        """yt-dlp's ``match_filter``: None lets the track through, a text skips it."""
-        self.refusal = self._refuse(info)
-        return None if self.refusal is None else self.refusal.detail
-
-    def watch(self, progress: dict[str, Any]) -> None:
-        """yt-dlp's ``progress_hooks``. Raises ``DownloadCancelled`` to end the download."""
-        num_bytes = progress.get("downloaded_bytes") or 0
-        if progress["status"] == "finished":
-            self.num_bytes = num_bytes
-        elif time.monotonic() - self._begun_s > self._longest_s:
-            self.refusal = Fault(
-                reason=Reason.TIMEOUT, detail=f"not complete after {self._longest_s:.0f} s ({num_bytes} bytes)"
-            )
-        elif num_bytes > self._most_bytes:
-            self.refusal = Fault(
-                reason=Reason.DURATION_OUT_OF_RANGE,
-                detail=f"more than {self._most_bytes} bytes for at most {self._settings.max_duration_s:g} s of sound",
-            )
-        if self.refusal is not None:
-            raise DownloadCancelled(self.refusal.detail)
-
-    def _refuse(self, info: Any) -> Fault | None:
-        num_media = info.get("n_entries")
-        if num_media is not None and num_media > 1:
-            return Fault(reason=Reason.UNSUPPORTED_URL, detail="the address lists several media, a track needs one")
-        if info.get("is_live") or info.get("live_status") in ("is_live", "is_upcoming", "post_live"):
-            return Fault(reason=Reason.LIVE, detail=f"live_status is {info.get('live_status') or 'is_live'}")
-        duration_s = info.get("duration")
-        low_s, high_s = self._settings.min_duration_s, self._settings.max_duration_s
-        if duration_s is not None and not low_s <= duration_s <= high_s:
-            return Fault(
-                reason=Reason.DURATION_OUT_OF_RANGE, detail=f"{duration_s:g} s is outside {low_s:g} to {high_s:g} s"
-            )
-        return None
-
-
 def download(
-    url: str, settings: HarvestSettings, folder: Path, *, longest_s: float = LONGEST_DOWNLOAD_S
+    url: str,
+    settings: HarvestSettings,
+    network: NetworkSettings,
+    identity: Identity,
+    folder: Path,
+    *,
+    longest_s: float = LONGEST_DOWNLOAD_S,
 ) -> Media | Fault:
     """Extract ``url`` once and download its best audio into the empty ``folder``, as the source encoded it.
 
     Raises:
         OSError: this machine, not the source, is at fault (disk full, no permission).
-        BuildError: the cookie file or ffmpeg cannot be used.
+        BuildError: the cookie file, ffmpeg or the options cannot be used.
     """
-    log, gate = _Log(), _Gate(settings, longest_s)
-    options = _options(settings, folder, log, gate)
-    try:
-        with yt_dlp.YoutubeDL(options) as ydl:
-            info = ydl.extract_info(url, download=True)
-    except CookieLoadError as error:
-        raise BuildError(
-            f"harvest.cookies {settings.cookies}: {trimmed(str(error))}; export it again in Netscape format"
-        ) from error
-    except DownloadCancelled as error:
-        return gate.refusal or classify(error)
-    except Exception as error:  # a library of 1,800 extractors can raise anything
-        at_home = operator_fault(error)
-        if at_home is not None:
-            raise at_home from error
-        return _explained(classify(error), log)
+    log, gate = _Log(), Gate(settings, longest_s)
+    info = _extracted(url, _download_options(url, settings, network, identity, folder, log, gate), log, download=True)
     if gate.refusal is not None:
-        return gate.refusal
+        return _doubted(gate.refusal, gate, log)
+    if isinstance(info, Fault):
+        return info
     items = list(_downloads(info))
     if not items:
         return Fault(reason=Reason.NOT_MEDIA, detail=_last_words(log, "yt-dlp found nothing to download"))
     return _checked(items[0], info, gate)
 
 
-def _options(settings: HarvestSettings, folder: Path, log: _Log, gate: _Gate) -> dict[str, Any]:
-    options: dict[str, Any] = {
+def probe(url: str, network: NetworkSettings, identity: Identity) -> Fault | None:
+    """Extract ``url`` without downloading it: None where the medium is there and playable.
+
+    Raises:
+        OSError, BuildError: as ``download``.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        log = _Log()
+        options = _options(url, network, identity, Path(folder), log)
+        found = _extracted(url, options, log, download=False)
+    return found if isinstance(found, Fault) else None
+
+
+def _extracted(url: str, options: dict[str, Any], log: _Log, *, download: bool) -> dict[str, Any] | Fault:
+    """yt-dlp's information dictionary; empty where it had nothing to say."""
+    with _opened(options) as ydl:
+        try:
+            return ydl.extract_info(url, download=download) or {}
+        except Exception as error:  # a library of 1,800 extractors can raise anything
+            at_home = operator_fault(error)
+            if at_home is not None:
+                raise at_home from error
+            return _explained(classify(error), log)
+
+
+def _opened(options: dict[str, Any]) -> yt_dlp.YoutubeDL:
+    try:
+        return yt_dlp.YoutubeDL(options)
+    except Exception as error:  # no track is at fault for this, so no track may be dropped for it
+        raise BuildError(
+            f"yt-dlp does not take its options: {trimmed(str(error))}; "
+            "check harvest.format in the spec and options in the network file"
+        ) from error
+
+
+def _download_options(
+    url: str,
+    settings: HarvestSettings,
+    network: NetworkSettings,
+    identity: Identity,
+    folder: Path,
+    log: _Log,
+    gate: Gate,
+) -> dict[str, Any]:
+    return _options(url, network, identity, folder, log) | {
         "format": settings.format,
         "outtmpl": {"default": str(folder).replace("%", "%%") + "/media.%(ext)s"},
+        "match_filter": gate.match,
+        "progress_hooks": [gate.watch],
+        "updatetime": False,
+        "overwrites": True,
+        # completeness
+        "retries": _RETRIES,
+        "fragment_retries": _FRAGMENT_RETRIES,
+        "file_access_retries": _RETRIES,
+        "skip_unavailable_fragments": False,
+        "hls_prefer_native": True,  # the native reader counts fragments, ffmpeg passes over missing ones
+    }
+
+
+def _options(url: str, network: NetworkSettings, identity: Identity, folder: Path, log: _Log) -> dict[str, Any]:
+    """What an extraction needs, with a download or without."""
+    options = network_options(network, identity, url) | {
+        "format": "bestaudio/best",
+        "extractor_retries": _RETRIES,
+        "retry_sleep_functions": dict.fromkeys(("http", "fragment", "extractor", "file_access"), _retry_sleep_s),
         "ffmpeg_location": _ffmpeg(),
+        "cachedir": False,
         # silence
         "logger": log,
         "quiet": True,
@@ -172,27 +188,9 @@ def _options(settings: HarvestSettings, folder: Path, log: _Log, gate: _Gate) ->
         # one track, nothing beside it
         "noplaylist": True,
         "playlist_items": "1:2",  # enough to tell one from several without listing a whole channel
-        "match_filter": gate.match,
-        "progress_hooks": [gate.watch],
-        "cachedir": False,
-        "updatetime": False,
-        "overwrites": True,
-        # completeness
-        "retries": _RETRIES,
-        "fragment_retries": _FRAGMENT_RETRIES,
-        "extractor_retries": _RETRIES,
-        "file_access_retries": _RETRIES,
-        "retry_sleep_functions": dict.fromkeys(("http", "fragment", "extractor", "file_access"), _retry_sleep_s),
-        "skip_unavailable_fragments": False,
-        "hls_prefer_native": True,  # the native reader counts fragments, ffmpeg passes over missing ones
-        # network identity
-        "socket_timeout": settings.timeout_s,
-        "proxy": settings.proxy or "",  # empty: no proxy, whatever the environment says
     }
-    if settings.cookies:
-        options["cookiefile"] = _cookie_copy(settings.cookies, folder)
-    if settings.player_clients:
-        options["extractor_args"] = {"youtube": {"player_client": list(settings.player_clients)}}
+    if identity.cookies:
+        options["cookiefile"] = str(copy_cookies(identity, folder))
     return options
 
 
@@ -208,34 +206,13 @@ def _retry_sleep_s(n: int) -> float:
     return _RETRY_SLEEP_S * 2.0**n
 
 
-def _cookie_copy(cookies: str, folder: Path) -> str:
-    """yt-dlp rewrites its cookie file when it ends, so every download gets a copy of its own.
-
-    It also prints each line that it cannot read and goes on without; here such a file is refused.
-    """
-    try:
-        text = Path(cookies).read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError as error:
-        raise BuildError(f"harvest.cookies: no file at {cookies}; export one or remove the setting") from error
-    for number, line in enumerate(text.splitlines(), start=1):
-        entry = line.removeprefix("#HttpOnly_")
-        if entry.strip() and not entry.startswith("#") and entry.count("\t") != _COOKIE_TABS:
-            raise BuildError(
-                f"harvest.cookies: line {number} of {cookies} is not a cookie; export it again in Netscape format"
-            )
-    copy = folder / "cookies.txt"
-    copy.touch(mode=0o600)
-    copy.write_text(text, encoding="utf-8")
-    return str(copy)
-
-
 def _downloads(info: Any) -> Iterator[dict[str, Any]]:
     """What was downloaded: by the one media item, or by the one entry of a list."""
     for item in (info or {}).get("entries") or [info]:
         yield from (item or {}).get("requested_downloads") or []
 
 
-def _checked(item: dict[str, Any], info: dict[str, Any], gate: _Gate) -> Media | Fault:
+def _checked(item: dict[str, Any], info: dict[str, Any], gate: Gate) -> Media | Fault:
     path = Path(item.get("filepath") or "")
     if not path.is_file():
         return Fault(reason=Reason.EXTRACTION_FAILED, detail="yt-dlp reported success but left no file")
@@ -250,17 +227,17 @@ def _checked(item: dict[str, Any], info: dict[str, Any], gate: _Gate) -> Media |
     if head.startswith((b"<!doctype", b"<html", b"<head", b"<?xml")):
         return Fault(reason=Reason.NOT_MEDIA, detail=f"a web page came instead of sound: {head[:80]!r}")
     entry = (info.get("entries") or [info])[0]
-    return _media(path, {**entry, **item})
+    return _media(path, {**entry, **item}, info_text(entry))
 
 
-def _media(path: Path, info: dict[str, Any]) -> Media:
+def _media(path: Path, info: dict[str, Any], text_of_info: str) -> Media:
     def text(*names: str) -> str | None:
         for name in names:
             value = info.get(name)
             if isinstance(value, (list, tuple)):
                 value = ", ".join(map(str, value))
             if value:
-                return str(value)
+                return storable(str(value))
         return None
 
     codec, duration_s = info.get("acodec"), info.get("duration")
@@ -273,18 +250,40 @@ def _media(path: Path, info: dict[str, Any]) -> Media:
         artist=text("artists", "artist", "creators", "creator"),
         album=text("album"),
         channel=text("channel", "uploader"),
+        channel_id=text("channel_id", "uploader_id"),
+        media_id=text("id"),
         upload_date=text("upload_date"),
         license=text("license"),
         webpage_url=text("webpage_url"),
         extractor=text("extractor"),
+        info=text_of_info,
     )
 
 
 def _explained(fault: Fault, log: _Log) -> Fault:
-    """A fault whose message is empty says in ``detail`` what yt-dlp warned of last."""
+    """The fault with what only yt-dlp's warnings say.
+
+    Its YouTube extractor turns "429 Too Many Requests" of the player into a warning and raises that it
+    got no answer. And errors with an empty message happen.
+    """
+    if fault.reason is Reason.EXTRACTION_FAILED:
+        for said in (classify(DownloadError(warning)) for warning in log.warnings):
+            if said.reason in (Reason.RATE_LIMITED, Reason.BOT_CHECK):
+                return said
     if fault.detail.strip():
         return fault
-    return Fault(reason=fault.reason, detail=_last_words(log, "no message"), http_status=fault.http_status)
+    return replace(fault, detail=_last_words(log, "no message"))
+
+
+def _doubted(refusal: Fault, gate: Gate, log: _Log) -> Fault:
+    """A refusal for want of a licence, unless the page that would have named it did not arrive.
+
+    yt-dlp goes on without that page, with a warning, and the player's answer names no licence.
+    """
+    lost = [warning for warning in log.warnings if re.search(r"unable to download|incomplete data", warning.lower())]
+    if refusal.reason is not Reason.LICENSE_REFUSED or gate.license is not None or not lost:
+        return refusal
+    return _explained(Fault(reason=Reason.EXTRACTION_FAILED, detail=f"licence unknown: {lost[-1]}"), log)
 
 
 def _last_words(log: _Log, otherwise: str) -> str:

@@ -1,33 +1,39 @@
-"""The real yt-dlp against a real web server on the loopback interface."""
+"""One track, fetched by the real yt-dlp from a real web server on the loopback interface.
+
+Such a server counts as this machine's own, so nothing here is paced: see ``test_blocks`` for one that is not.
+"""
 
 from __future__ import annotations
 
 import errno
 import hashlib
 import io
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-import yt_dlp
 from yt_dlp.downloader.common import FileDownloader
 
+from data_specs.arrow import identity_fields
+from data_specs.network import Identity, NetworkSettings
 from data_specs.outcomes import Outcome
 from data_specs.reasons import Reason
 from data_specs.records import Harvest, Track
 from data_specs.spec import HarvestSettings
 from tasks.demo.encode import encode
 from tasks.engine.errors import BuildError
-from tasks.harvest import fetch, ytdlp
-from tasks.harvest.fetch import TEMPORARY_FOLDER, HarvestPaused, harvest_track
-from tasks.harvest.pace import Pace
+from tasks.harvest import ytdlp
+from tasks.harvest.fetch import TEMPORARY_FOLDER, harvest_track
+from tasks.harvest.network import Network
+from tests.tasks.harvest.clocks import Clock
 from tests.tasks.harvest.site import Site
 
-SETTINGS = HarvestSettings(attempts=3, timeout_s=0.5, min_duration_s=1, max_duration_s=20)
+SETTINGS = HarvestSettings(min_duration_s=1, max_duration_s=20)
+NETWORK = NetworkSettings(attempts=3, timeout_s=0.5)
 SOUND_TC = (0.2 * np.random.default_rng(0).standard_normal((4 * 44_100, 2))).astype(np.float32)
 NUM_PIECES = 4
 
@@ -57,12 +63,15 @@ def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def harvested(
-    site: Site, path: str, workspace: Path, settings: HarvestSettings = SETTINGS, track_id: str = "t"
+    site: Site, path: str, workspace: Path, network: NetworkSettings = NETWORK, track_id: str = "t"
 ) -> tuple[Outcome[Harvest], list[float]]:
     """The outcome, and how long the attempts would have waited."""
-    waits: list[float] = []
+    clock = Clock()
     track = Track(track_id=track_id, source="urls", url=f"{site.url}/{path}", split="train")
-    return harvest_track(track, settings, workspace, sleep=waits.append), waits
+    state = workspace / "state"
+    outcome = harvest_track(track, SETTINGS, Network(network, state=state, clock=clock, sleep=clock.sleep), workspace)
+    assert not state.exists(), "the machine's own server was paced"
+    return outcome, clock.slept
 
 
 @pytest.mark.parametrize(
@@ -86,7 +95,7 @@ def test_the_bytes_of_the_source_arrive_unchanged(
     assert (tmp_path / harvest.file).read_bytes() == body
     assert (harvest.sha256, harvest.num_bytes) == (hashlib.sha256(body).hexdigest(), len(body))
     assert harvest.container == path.rpartition(".")[2]
-    assert harvest.tool == ytdlp.TOOL
+    assert (harvest.tool, harvest.identity) == (ytdlp.TOOL, "direct")
     assert capfd.readouterr() == ("", ""), "yt-dlp wrote to the terminal"
     assert _left_in(tmp_path) == [harvest.file]
 
@@ -96,6 +105,8 @@ def test_what_the_site_states_is_kept(site: Site, tmp_path: Path) -> None:
     assert harvest is not None
     assert (harvest.title, harvest.stated_duration_s, harvest.upload_date) == ("Stated song", 4.0, "20240203")
     assert harvest.webpage_url == f"{site.url}/json-ld/stated-4.mp3"
+    assert harvest.media_id
+    assert json.loads(harvest.info or "")["title"] == "Stated song"
     assert site.requests["/json-ld/stated-4.mp3"] == 1, "the page was extracted more than once"
 
 
@@ -142,31 +153,26 @@ def test_a_fault_that_passes_costs_attempts_only(site: Site, tmp_path: Path, sta
     assert waits == [7.0, 7.0] if status != 500 else max(waits) <= 2.0
 
 
-def test_a_rate_limit_that_stays_pauses_the_harvest(site: Site, tmp_path: Path) -> None:
-    with pytest.raises(HarvestPaused, match="requests_per_hour") as caught:
-        harvested(site, "429/song.mp3", tmp_path)
-    assert caught.value.reason is Reason.RATE_LIMITED
-    assert site.requests["/429/song.mp3"] == 3
+def test_a_rate_limit_on_this_machine_costs_the_track_its_attempts(site: Site, tmp_path: Path) -> None:
+    outcome, waits = harvested(site, "429/song.mp3", tmp_path)
+    assert (outcome.reason, len(waits)) == (Reason.RATE_LIMITED, 2)
+    assert (outcome.detail or "").endswith("(3 attempts)")
     assert _left_in(tmp_path) == []
 
 
 def test_a_server_that_asks_for_an_hour_is_not_waited_for(site: Site, tmp_path: Path) -> None:
     site.retry_after = "3600"
-    with pytest.raises(HarvestPaused, match="in 3600 s") as caught:
-        harvested(site, "429/song.mp3", tmp_path)
-    assert caught.value.retry_after_s == 3600
-    outcome, waits = harvested(site, "503/song.mp3", tmp_path)
-    assert (outcome.reason, waits) == (Reason.SERVER_ERROR, [])
+    for status, reason in (("429", Reason.RATE_LIMITED), ("503", Reason.SERVER_ERROR)):
+        outcome, waits = harvested(site, f"{status}/song.mp3", tmp_path)
+        assert (outcome.reason, waits) == (reason, [])
 
 
-def test_a_bot_check_pauses_at_once(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(self: yt_dlp.YoutubeDL, url: str, download: bool) -> None:
-        raise yt_dlp.utils.ExtractorError("Sign in to confirm you’re not a bot", expected=True)
-
-    monkeypatch.setattr(yt_dlp.YoutubeDL, "extract_info", refuse)
-    with pytest.raises(HarvestPaused, match="not a bot") as caught:
-        harvested(site, "ok/song.mp3", tmp_path)
-    assert caught.value.reason is Reason.BOT_CHECK
+@pytest.mark.parametrize("url", ["ftp://host/a", "https:///a", "watch?v=a", "http://[::1/a"])
+def test_an_address_that_is_none_is_refused(url: str, tmp_path: Path) -> None:
+    track = Track(track_id="t", source="urls", url=url, split="train")
+    outcome = harvest_track(track, SETTINGS, Network(NETWORK, state=tmp_path / "state"), tmp_path)
+    assert outcome.reason is Reason.UNSUPPORTED_URL
+    assert url in (outcome.detail or "")
 
 
 def test_a_stream_in_pieces_is_whole(site: Site, tmp_path: Path) -> None:
@@ -178,7 +184,7 @@ def test_a_stream_in_pieces_is_whole(site: Site, tmp_path: Path) -> None:
 
 
 def test_a_download_that_drips_for_ever_is_ended(site: Site, tmp_path: Path) -> None:
-    fault = ytdlp.download(f"{site.url}/slow/song.flac", SETTINGS, tmp_path, longest_s=0.1)
+    fault = ytdlp.download(f"{site.url}/slow/song.flac", SETTINGS, NETWORK, Identity(), tmp_path, longest_s=0.1)
     assert isinstance(fault, ytdlp.Fault)
     assert fault.reason is Reason.TIMEOUT
 
@@ -192,7 +198,7 @@ def test_what_a_killed_run_left_is_replaced(site: Site, tmp_path: Path) -> None:
     again = harvested(site, "ok/song.mp3", tmp_path)[0].record
     assert first is not None
     assert again is not None
-    assert replace(again, fetched_at=None) == replace(first, fetched_at=None)
+    assert identity_fields(again) == identity_fields(first)
     assert (tmp_path / first.file).read_bytes() == site.files["song.mp3"]
     assert _left_in(tmp_path) == [first.file]
 
@@ -217,14 +223,6 @@ def test_a_workspace_may_have_any_name(site: Site, tmp_path: Path, name: str) ->
     assert (tmp_path / name / harvest.file).is_file()
 
 
-def test_every_attempt_takes_a_token(site: Site, tmp_path: Path) -> None:
-    taken: list[float] = []
-    pace = Pace(3600, jitter=0.0, clock=lambda: 0.0, sleep=taken.append)
-    track = Track(track_id="t", source="urls", url=f"{site.url}/500/x", split="train")
-    harvest_track(track, SETTINGS, tmp_path, pace=pace, sleep=lambda s: None)
-    assert taken == [1.0, 2.0]
-
-
 def test_a_full_disk_stops_instead_of_dropping_the_track(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -242,34 +240,18 @@ def test_the_cookie_file_of_the_user_is_never_written(site: Site, tmp_path: Path
     cookies = tmp_path / "cookies.txt"
     cookies.write_text("# Netscape HTTP Cookie File\n127.0.0.1\tFALSE\t/\tFALSE\t0\tsession\tabc\n")
     before = cookies.read_bytes()
-    settings = SETTINGS.model_copy(update={"cookies": str(cookies)})
-    assert harvested(site, "ok/song.mp3", tmp_path / "w", settings)[0].record is not None
+    network = NetworkSettings(identities=(Identity(cookies=str(cookies)),))
+    assert harvested(site, "ok/song.mp3", tmp_path / "w", network)[0].record is not None
     assert cookies.read_bytes() == before
 
 
 def test_cookies_that_cannot_be_used_stop_the_build(site: Site, tmp_path: Path) -> None:
     for name, fix in (("gone.txt", "no file"), ("login.html", "Netscape format")):
         (tmp_path / "login.html").write_text("# Netscape HTTP Cookie File\n\n<html></html>")
-        settings = SETTINGS.model_copy(update={"cookies": str(tmp_path / name)})
+        network = NetworkSettings(identities=(Identity(cookies=str(tmp_path / name)),))
         with pytest.raises(BuildError, match=fix):
-            harvested(site, "ok/song.mp3", tmp_path / "w", settings)
+            harvested(site, "ok/song.mp3", tmp_path / "w", network)
         assert _left_in(tmp_path / "w") == []
-
-
-def test_yt_dlp_knows_every_option(tmp_path: Path) -> None:
-    known = set(yt_dlp.parse_options([]).ydl_opts) | {"logger", "progress_hooks"}  # these two are for callers only
-    cookies = tmp_path / "c.txt"
-    cookies.touch()
-    settings = SETTINGS.model_copy(update={"cookies": str(cookies), "player_clients": ("tv",)})
-    (tmp_path / "d").mkdir()
-    gate = ytdlp._Gate(settings, 1.0)
-    assert ytdlp._options(settings, tmp_path / "d", ytdlp._Log(), gate).keys() <= known
-
-
-def test_the_paused_harvest_names_what_to_do() -> None:
-    text = str(fetch.HarvestPaused(Reason.BOT_CHECK, "Sign in"))
-    assert "harvest.cookies" in text
-    assert "later" in text
 
 
 def _left_in(workspace: Path) -> list[str]:

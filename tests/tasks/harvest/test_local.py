@@ -6,18 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from data_specs.network import NetworkSettings
 from data_specs.outcomes import Outcome
 from data_specs.reasons import Reason
 from data_specs.records import Harvest, Track
 from data_specs.spec import HarvestSettings
 from tasks.demo.encode import encode
 from tasks.harvest.fetch import harvest_track
+from tasks.harvest.network import Network
 
 
-def harvested(url: str, workspace: Path, title: str | None = None) -> Outcome[Harvest]:
-    return harvest_track(
-        Track(track_id="t", source="local", url=url, split="train", title=title), HarvestSettings(), workspace
-    )
+def harvested(url: str, workspace: Path, settings: HarvestSettings | None = None) -> Outcome[Harvest]:
+    track = Track(track_id="t", source="local", url=url, split="train")
+    # a folder that cannot be made: one's own files must not come to need it
+    with Network(NetworkSettings(), state=Path("/dev/null/state")) as network:
+        return harvest_track(track, settings or HarvestSettings(), network, workspace)
 
 
 @pytest.mark.parametrize("name", ["song.mp3", "ein Lied & 100% ä.FLAC", "#1?.m4a"])
@@ -48,9 +51,10 @@ def test_tags_of_the_file_are_read(tmp_path: Path) -> None:
     assert harvest is not None
     assert (harvest.title, harvest.artist, harvest.album, harvest.license) == ("Battle Music", "A; B", "Music", "GPL")
     # The record says what the file says; whoever packs it puts a title from the user's own table first.
-    named = harvested(path.as_uri(), tmp_path, title="From the table").record
-    assert named is not None
-    assert named.title == "Battle Music"
+    assert harvested(path.as_uri(), tmp_path, HarvestSettings(licenses=("CC*", "gpl"))).record == harvest
+    refused = harvested(path.as_uri(), tmp_path, HarvestSettings(licenses=("Creative Commons*", "not stated")))
+    assert refused.reason is Reason.LICENSE_REFUSED
+    assert refused.detail == "licence 'GPL': harvest.licenses takes 'Creative Commons*', 'not stated'"
     plain = tmp_path / "Plain name.flac"
     plain.write_bytes(encode(np.zeros((8000, 2), np.float32), 8000, "flac"))
     untagged = harvested(plain.as_uri(), tmp_path).record

@@ -1,75 +1,45 @@
 from __future__ import annotations
 
-import itertools
 import random
-import threading
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from data_specs.spec import HarvestSettings
-from tasks.harvest.pace import LONGEST_BACKOFF_S, Pace, backoff_s, pace_for
+from tasks.harvest.pace import JITTER, LONGEST_BACKOFF_S, backoff_s, gap_s, mean_rate, open_s, opens_at
 
+MINUTES_PER_DAY = 1440
 
-class Clock:
-    """Time that passes only while somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
+windows = st.none() | st.tuples(st.integers(0, 1439), st.integers(0, 1439)).filter(lambda w: w[0] != w[1])
+moments = st.integers(0, 3 * MINUTES_PER_DAY)
 
 
-def paced(per_hour: float | None, clock: Clock, burst: int = 1, jitter: float = 0.25) -> Pace:
-    return Pace(per_hour, burst=burst, jitter=jitter, clock=clock, sleep=clock.sleep, rng=random.Random(0))
+def naive_inside(minute: int, window: tuple[int, int] | None) -> bool:
+    if window is None:
+        return True
+    begin, end = window
+    of_day = minute % MINUTES_PER_DAY
+    return begin <= of_day < end if begin < end else of_day >= begin or of_day < end
 
 
-def test_never_more_than_the_bound_in_any_hour() -> None:
-    clock = Clock()
-    pace = paced(300, clock)
-    begun = []
-    for _ in range(1000):
-        pace.take()
-        begun.append(clock.now)
-    distances = [later - earlier for earlier, later in itertools.pairwise(begun)]
-    assert min(distances) >= 12.0
-    assert max(distances) <= 15.0
-    assert len(set(distances)) > 900, "jitter is missing"
+@given(moments, windows)
+def test_a_window_opens_at_the_first_minute_inside_it(minute: int, window: tuple[int, int] | None) -> None:
+    naive = next(m for m in range(minute, minute + MINUTES_PER_DAY) if naive_inside(m, window))
+    assert opens_at(minute * 60.0, window) == naive * 60.0
+    assert opens_at(opens_at(minute * 60.0, window), window) == naive * 60.0
 
 
-def test_the_first_track_does_not_wait_and_no_bound_never_waits() -> None:
-    clock = Clock()
-    assert paced(1, clock).take() == 0.0
-    free = paced(None, clock)
-    assert [free.take() for _ in range(5)] == [0.0] * 5
+@given(moments, moments, windows)
+def test_the_time_inside_a_window_is_that_of_its_minutes(a: int, b: int, window: tuple[int, int] | None) -> None:
+    begin, end = sorted((a, b))
+    assert open_s(begin * 60.0, end * 60.0, window) == 60.0 * sum(naive_inside(m, window) for m in range(begin, end))
+    assert begin == end or open_s(end * 60.0, begin * 60.0, window) == 0.0
 
 
-def test_a_pause_fills_the_bucket_up_to_its_size_only() -> None:
-    clock = Clock()
-    pace = paced(3600, clock, burst=3, jitter=0.0)
-    assert [pace.take() for _ in range(4)] == [0.0, 0.0, 0.0, 1.0]
-    clock.now += 1_000_000
-    assert [pace.take() for _ in range(4)] == [0.0, 0.0, 0.0, 1.0]
-
-
-def test_threads_share_one_rate() -> None:
-    waits: list[float] = []
-    pace = Pace(3600, jitter=0.0, clock=lambda: 0.0, sleep=waits.append)
-    threads = [threading.Thread(target=lambda: [pace.take() for _ in range(25)]) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(waits) == [float(n) for n in range(1, 200)]
-
-
-def test_one_pace_per_network_identity() -> None:
-    slow = HarvestSettings(requests_per_hour=100)
-    assert pace_for(slow) is pace_for(HarvestSettings(requests_per_hour=100, attempts=7))
-    assert pace_for(slow) is not pace_for(HarvestSettings(requests_per_hour=100, proxy="http://127.0.0.1:9"))
+def test_jitter_only_lengthens() -> None:
+    assert gap_s(180, 0.0) == 20.0
+    assert gap_s(180, 1.0) == 20.0 * (1 + JITTER)
+    assert 0.95 * 180 < mean_rate(180) < 180
 
 
 def test_backoff_doubles_stays_bounded_and_honours_the_server() -> None:
@@ -81,7 +51,9 @@ def test_backoff_doubles_stays_bounded_and_honours_the_server() -> None:
     assert backoff_s(10, 0.0, rng) >= LONGEST_BACKOFF_S / 2
 
 
-@pytest.mark.parametrize(("per_hour", "burst"), [(0, 1), (-1, 1), (10, 0)])
-def test_senseless_rates_are_refused(per_hour: float, burst: int) -> None:
-    with pytest.raises(ValueError, match="got"):
-        Pace(per_hour, burst=burst)
+@pytest.mark.parametrize("window", [(0, 1439), (1439, 0), (1320, 480)])
+def test_a_window_that_just_opened_is_open_for_fractions_too(window: tuple[int, int]) -> None:
+    for time_s in (1_795_996_800.0 + 0.1, 1_795_996_799.9, 1_795_996_800.0 + window[0] * 60 - 1e-6):
+        opening = opens_at(time_s, window)
+        assert time_s <= opening < time_s + 86_400
+        assert opens_at(opening, window) - opening < 1e-6

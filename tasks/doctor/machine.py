@@ -1,0 +1,91 @@
+"""Disk, folders and clock."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import yt_dlp
+
+from data_specs.spec import DatasetSpec, LocalSource
+from tasks.doctor.finding import Finding
+from tasks.doctor.programs import release_date
+from tasks.engine.errors import BuildError
+from tasks.harvest.ledger import state_folder
+
+MEDIA_BYTES, AUDIO_BYTES, SHARD_BYTES = 4_700_000, 6_200_000, 6_200_000
+"""Estimates per track: the media file as it is downloaded, its 16 kHz FLAC file, and its sample in a shard."""
+
+_GIB = 2**30
+
+
+def machine_findings(spec: DatasetSpec | None, workspace: Path | None) -> Iterator[Finding]:
+    """Whether the disk holds the dataset, the folders can be written and the clock can be true."""
+    if workspace is not None:
+        folder = _folder_finding("workspace", workspace)
+        yield folder
+        if folder.level == "ok":
+            yield _disk_finding(spec, workspace)
+    try:
+        yield _folder_finding("state folder", state_folder())
+    except BuildError as error:
+        yield Finding("state folder", "problem", str(error))
+    yield clock_finding(time.time(), yt_dlp.version.__version__)
+
+
+def clock_finding(now_s: float, version: str) -> Finding:
+    """A clock that stands before the release of the installed yt-dlp is wrong."""
+    now, released = datetime.fromtimestamp(now_s, UTC), release_date(version)
+    text = now.strftime("%Y-%m-%d %H:%M UTC")
+    if released is not None and now.date() < released:
+        return Finding(
+            "clock", "problem", f"{text} is before yt-dlp {version} came out; set it: certificates depend on it"
+        )
+    return Finding("clock", "ok", text)
+
+
+def _folder_finding(name: str, folder: Path) -> Finding:
+    """Tries it: permission bits know nothing of read-only file systems."""
+    try:
+        if folder.exists() and not folder.is_dir():
+            return Finding(name, "problem", f"{folder} is a file; move it or choose another folder")
+        with tempfile.TemporaryFile(dir=_existing(folder)):
+            pass
+    except OSError as error:
+        return Finding(name, "problem", f"cannot write {folder} ({error.strerror}); change its mode or choose another")
+    return Finding(name, "ok", str(folder))
+
+
+def _disk_finding(spec: DatasetSpec | None, workspace: Path) -> Finding:
+    free = shutil.disk_usage(_existing(workspace)).free
+    copied = MEDIA_BYTES if spec is None or not isinstance(spec.source, LocalSource) else 0
+    per_track = copied + AUDIO_BYTES + SHARD_BYTES
+    text = f"{free / _GIB:.1f} GiB free"
+    if spec is None or spec.limit is None:
+        return Finding("disk", "ok", f"{text}: room for about {free // per_track} more tracks; no limit was given")
+    missing = max(0, spec.limit * per_track - _size(workspace))
+    text += f", about {missing / _GIB:.1f} GiB more needed for {spec.limit} tracks"
+    if missing > free:
+        return Finding("disk", "problem", f"{text}; free some space, choose another workspace or a lower limit")
+    return Finding("disk", "warning" if missing > 0.8 * free else "ok", text)
+
+
+def _size(folder: Path) -> int:
+    """Bytes of the files in a folder, which a build that goes on does not need again."""
+    num_bytes = 0
+    for path, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):  # a build that runs takes its temporary files away
+                num_bytes += os.lstat(os.path.join(path, name)).st_size
+    return num_bytes
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists."""
+    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())

@@ -1,0 +1,304 @@
+"""yt-dlp's own YouTube extractor against a YouTube on the loopback interface."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from data_specs.network import Identity, NetworkSettings
+from data_specs.reasons import Reason
+from data_specs.spec import HarvestSettings
+from tasks.demo.encode import encode
+from tasks.harvest import ytdlp
+from tasks.harvest.outcomes import Fault
+from tasks.harvest.ytdlp import Media, check_network, download, probe
+from tests.tasks.harvest.youtube_site import Tunnel, Video, YouTubeSite
+
+VIDEO_ID = "-a_B3456789"
+URL = f"https://www.youtube.com/watch?v={VIDEO_ID}"
+SETTINGS = HarvestSettings(min_duration_s=1, max_duration_s=100)
+CREATIVE_COMMONS = "Creative Commons Attribution license (reuse allowed)"
+SOUND_TC = (0.2 * np.random.default_rng(0).standard_normal((4 * 44_100, 2))).astype(np.float32)
+
+PLAYER, PAGE, MEDIA = "/youtubei/v1/player", "/youtubei/v1/next", "/videoplayback"
+
+
+@pytest.fixture(scope="module")
+def formats() -> dict[int, bytes]:
+    webm = encode(SOUND_TC, 44_100, "webm")
+    return {140: encode(SOUND_TC, 44_100, "m4a"), 249: encode(SOUND_TC // 2, 44_100, "webm"), 251: webm, 18: webm}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[YouTubeSite]:
+    with YouTubeSite(tmp_path_factory.mktemp("tls")) as server:
+        yield server
+
+
+@pytest.fixture
+def site(server: YouTubeSite, monkeypatch: pytest.MonkeyPatch) -> YouTubeSite:
+    monkeypatch.setattr(ytdlp, "_RETRY_SLEEP_S", 0.01)
+    server.videos.clear()
+    server.requests.clear()
+    server.cookies.clear()
+    return server
+
+
+def network_for(site: YouTubeSite) -> NetworkSettings:
+    return NetworkSettings(
+        timeout_s=2,
+        youtube={
+            "innertube_host": (site.host,),
+            "player_client": ("visionos",),  # needs no JavaScript runtime
+            "player_skip": ("webpage", "configs", "js"),
+            "visitor_data": ("x",),
+            "fetch_pot": ("never",),
+        },
+        options={"nocheckcertificate": True, "sleep_interval_requests": 0},
+    )
+
+
+def fetched(site: YouTubeSite, video: Video, folder: Path, settings: HarvestSettings = SETTINGS) -> Media | Fault:
+    site.videos[VIDEO_ID] = video
+    network = network_for(site)
+    return download(URL, settings, network, network.identities[0], folder)
+
+
+def media_of(site: YouTubeSite, video: Video, folder: Path, settings: HarvestSettings = SETTINGS) -> Media:
+    media = fetched(site, video, folder, settings)
+    assert isinstance(media, Media), media
+    return media
+
+
+def fault_of(site: YouTubeSite, video: Video, folder: Path, settings: HarvestSettings = SETTINGS) -> Fault:
+    fault = fetched(site, video, folder, settings)
+    assert isinstance(fault, Fault), fault
+    return fault
+
+
+def test_the_settings_of_these_tests_are_sound(site: YouTubeSite) -> None:
+    check_network(network_for(site))
+
+
+def test_the_best_sound_arrives_in_one_extraction_and_one_download(
+    site: YouTubeSite, tmp_path: Path, formats: dict[int, bytes], capfd: pytest.CaptureFixture[str]
+) -> None:
+    media = media_of(site, Video(formats=formats), tmp_path)
+    assert (media.container, media.codec, media.duration_s) == ("webm", "opus", 4.0)
+    assert media.path.read_bytes() == formats[251]
+    assert json.loads(media.info)["format_id"] == "251"
+    assert site.requests == {PAGE: 1, PLAYER: 1, MEDIA: 1}
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_requests_of_one_extraction_are_spaced(
+    site: YouTubeSite, tmp_path: Path, formats: dict[int, bytes]
+) -> None:
+    site.videos[VIDEO_ID] = Video(formats=formats)
+    network = network_for(site).model_copy(update={"options": {"nocheckcertificate": True}})
+    assert isinstance(download(URL, SETTINGS, network, Identity(), tmp_path), Media)
+    assert site.times_s[PLAYER] - site.times_s[PAGE] >= 0.7
+
+
+def test_without_opus_it_is_the_other_stream_of_sound_and_no_video(
+    site: YouTubeSite, tmp_path: Path, formats: dict[int, bytes]
+) -> None:
+    media = media_of(site, Video(formats={itag: formats[itag] for itag in (18, 140)}), tmp_path)
+    assert (media.container, media.codec) == ("m4a", "mp4a.40.2")
+    assert decoded(media.path.read_bytes()) == decoded(formats[140]), "the sound was encoded again"
+
+
+def test_a_video_with_sound_is_better_than_nothing(
+    site: YouTubeSite, tmp_path: Path, formats: dict[int, bytes]
+) -> None:
+    media = media_of(site, Video(formats={18: formats[18]}), tmp_path)
+    assert json.loads(media.info)["format_id"] == "18"
+
+
+def test_music_that_a_label_provided_names_track_artist_and_album(
+    site: YouTubeSite, tmp_path: Path, formats: dict[int, bytes]
+) -> None:
+    description = (
+        "Provided to YouTube by A Label\n\nThe Song · First Artist · Second Artist\n\nThe Album\n\n"
+        "℗ 2019 A Label\n\nReleased on: 2019-05-17\n\nAuto-generated by YouTube."
+    )
+    video = Video(formats=formats, title="The Song", channel="First Artist - Topic", description=description)
+    media = media_of(site, video, tmp_path)
+    assert (media.title, media.artist, media.album) == ("The Song", "First Artist, Second Artist", "The Album")
+    info = json.loads(media.info)
+    assert (info["artists"], info["release_date"]) == (["First Artist", "Second Artist"], "20190517")
+    assert info["description"] == description
+
+
+def test_what_the_site_says_of_the_work_is_kept(site: YouTubeSite, tmp_path: Path, formats: dict[int, bytes]) -> None:
+    video = Video(formats=formats, license=CREATIVE_COMMONS, description="0:00 Intro\n0:02 Drop\n0:03 End")
+    media = media_of(site, video, tmp_path)
+    assert (media.license, media.channel, media.channel_id) == (CREATIVE_COMMONS, "A channel", "UC" + "x" * 22)
+    assert (media.media_id, media.upload_date, media.extractor) == (VIDEO_ID, "20240203", "youtube")
+    assert media.webpage_url == URL
+    info = json.loads(media.info)
+    assert [chapter["title"] for chapter in info["chapters"]] == ["Intro", "Drop", "End"]
+    assert (info["tags"], info["categories"], info["age_limit"]) == (["one", "two"], ["Music"], 0)
+    assert list(info) == sorted(info)
+    assert not {"formats", "url", "thumbnails", "thumbnail", "http_headers", "cookies", "subtitles"} & info.keys()
+    assert "videoplayback" not in media.info
+    assert str(tmp_path) not in media.info
+
+
+def test_cookies_reach_the_site_and_nothing_else(site: YouTubeSite, tmp_path: Path, formats: dict[int, bytes]) -> None:
+    cookies = tmp_path / "cookies.txt"
+    cookies.write_text("# Netscape HTTP Cookie File\n127.0.0.1\tFALSE\t/\tTRUE\t0\tSID\tsecret-of-mine\n")
+    before = cookies.read_bytes()
+    site.videos[VIDEO_ID] = Video(formats=formats)
+    folder = tmp_path / "download"
+    folder.mkdir()
+    media = download(URL, SETTINGS, network_for(site), Identity(cookies=str(cookies)), folder)
+    assert isinstance(media, Media)
+    assert "SID=secret-of-mine" in site.cookies[MEDIA]
+    assert "secret-of-mine" not in repr(media)
+    assert cookies.read_bytes() == before
+
+
+def test_a_proxy_carries_every_request_and_stays_unnamed(
+    site: YouTubeSite, tmp_path: Path, formats: dict[int, bytes]
+) -> None:
+    """Without ``innertube_host``: the addresses are YouTube's own, and the tunnel leads them to our site."""
+    site.videos[VIDEO_ID] = Video(formats=formats)
+    network = network_for(site).model_copy(update={"youtube": {"player_client": ("visionos",)}})
+    with Tunnel(site.host) as tunnel:
+        identity = Identity(proxy=f"http://me:secret-of-mine@{tunnel.host}")
+        media = download(URL, SETTINGS, network, identity, tmp_path)
+    assert isinstance(media, Media), media
+    assert media.path.read_bytes() == formats[251]
+    assert set(tunnel.targets) == {"www.youtube.com:443", site.host}
+    assert site.requests[PLAYER] == site.requests[MEDIA] == 1
+    assert "secret-of-mine" not in repr(media)
+    assert tunnel.host not in repr(media)
+
+
+@pytest.mark.parametrize(
+    ("video", "reason"),
+    [
+        (Video(details={"isLive": True, "isLiveContent": True}), Reason.LIVE),
+        (Video(details={"isPostLiveDvr": True}), Reason.LIVE),
+        (Video(details={"isLiveContent": True}), Reason.LIVE),
+        (Video(duration_s=9000), Reason.DURATION_OUT_OF_RANGE),
+        (Video(license=CREATIVE_COMMONS), Reason.LICENSE_REFUSED),
+        (Video(), Reason.LICENSE_REFUSED),
+    ],
+)
+def test_what_is_not_wanted_is_not_downloaded(
+    site: YouTubeSite, tmp_path: Path, formats: dict[int, bytes], video: Video, reason: Reason
+) -> None:
+    settings = SETTINGS.model_copy(update={"licenses": ("CC0*",)})
+    assert fault_of(site, replace(video, formats=formats), tmp_path, settings).reason is reason
+    assert site.requests[MEDIA] == 0
+
+
+@pytest.mark.parametrize(
+    ("license", "pattern"), [(CREATIVE_COMMONS, "creative commons *"), (None, "not stated"), (None, "*")]
+)
+def test_a_licence_that_is_wanted_is_downloaded(
+    site: YouTubeSite, tmp_path: Path, formats: dict[int, bytes], license: str | None, pattern: str
+) -> None:
+    settings = SETTINGS.model_copy(update={"licenses": ("CC0*", pattern)})
+    assert media_of(site, Video(formats=formats, license=license), tmp_path, settings).license == license
+
+
+def test_a_licence_that_could_not_be_read_is_not_a_licence_refused(
+    site: YouTubeSite, tmp_path: Path, formats: dict[int, bytes]
+) -> None:
+    settings = SETTINGS.model_copy(update={"licenses": ("Creative Commons*",)})
+    video = Video(formats=formats, license=CREATIVE_COMMONS)
+    limited = fault_of(site, replace(video, page_http_status=429), tmp_path, settings)
+    assert (limited.reason, limited.http_status) == (Reason.RATE_LIMITED, 429)
+    refused = fault_of(site, replace(video, page_http_status=403), tmp_path, settings)
+    assert refused.reason is Reason.EXTRACTION_FAILED
+    assert "licence unknown" in refused.detail
+
+
+def says(status: str, reason: str, subreason: str | None = None) -> Video:
+    return Video(status=status, reason=reason, subreason=subreason)
+
+
+GONE, NO = "Video unavailable", "UNPLAYABLE"
+ANSWERS = [
+    (
+        says("LOGIN_REQUIRED", "Sign in to confirm you\u2019re not a bot", "This helps protect our community."),
+        "bot_check",
+    ),
+    (says("LOGIN_REQUIRED", "Sign in to confirm your age", "This video may be inappropriate."), "age_restricted"),
+    (says(NO, GONE, "The uploader has not made this video available in your country"), "geo_blocked"),
+    (says(NO, GONE, "This video contains content from A, who has blocked it in your country"), "geo_blocked"),
+    (says("LOGIN_REQUIRED", "Private video", "Sign in if you've been granted access to this video"), "private"),
+    (says("LOGIN_REQUIRED", "Please sign in"), "login_required"),
+    (says("ERROR", GONE), "removed"),
+    (says("ERROR", GONE, "This video has been removed by the uploader"), "removed"),
+    (says("ERROR", "This video has been removed for violating YouTube's Terms of Service"), "removed"),
+    (says("ERROR", GONE, "The YouTube account associated with this video has been terminated."), "account_terminated"),
+    (says(NO, "This content isn't available, try again later."), "rate_limited"),
+    (says(NO, GONE, "This content isn\u2019t available, try again later."), "rate_limited"),
+    (says(NO, "Join this channel to get access to members-only content like this video"), "members_only"),
+    (says(NO, GONE, "This video is only available to Music Premium members"), "members_only"),
+    (says(NO, "This video requires payment to watch."), "members_only"),
+    (says(NO, GONE, "This video contains content from A, who has blocked it on copyright grounds"), "copyright"),
+    (says("ERROR", GONE, "This video is no longer available due to a copyright claim by A"), "copyright"),
+    (says("LIVE_STREAM_OFFLINE", "This live event will begin in 2 hours."), "live"),
+    (says("LIVE_STREAM_OFFLINE", "Premieres in 3 hours"), "live"),
+    (says(NO, "This live stream recording is not available."), "live"),
+    (says(NO, "The page needs to be reloaded."), "extraction_failed"),
+    (Video(player={"streamingData": {"licenseInfos": [{}]}}), "drm"),
+    (Video(), "extraction_failed"),
+    (Video(details={"videoId": "aQvGIIdgFDM"}), "bot_check"),  # another video's answer: how it treats blocked addresses
+    (Video(player_http_status=429), "rate_limited"),
+    (Video(player_http_status=403), "extraction_failed"),
+    (Video(player_http_status=500), "extraction_failed"),
+]
+
+
+@pytest.mark.parametrize(("video", "reason"), ANSWERS)
+def test_every_answer_has_its_reason(site: YouTubeSite, tmp_path: Path, video: Video, reason: str) -> None:
+    fault = fault_of(site, video, tmp_path)
+    assert fault.reason == reason, fault.detail
+    assert fault.detail
+    assert site.requests[MEDIA] == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("media", "reason"),
+    [
+        ("403", Reason.EXTRACTION_FAILED),
+        ("404", Reason.EXTRACTION_FAILED),  # the player listed this address: a new extraction gives a new one
+        ("500", Reason.SERVER_ERROR),
+        ("cut", Reason.TRUNCATED),
+    ],
+)
+def test_media_that_do_not_arrive(
+    site: YouTubeSite, tmp_path: Path, formats: dict[int, bytes], media: str, reason: Reason
+) -> None:
+    assert fault_of(site, Video(formats=formats, media=media), tmp_path).reason is reason
+    assert site.requests[PLAYER] == 1
+
+
+def test_a_probe_asks_and_downloads_nothing(site: YouTubeSite, formats: dict[int, bytes]) -> None:
+    network = network_for(site)
+    site.videos[VIDEO_ID] = Video(formats=formats, duration_s=9000, license="none that a spec takes")
+    assert probe(URL, network, network.identities[0]) is None
+    assert site.requests == {PAGE: 1, PLAYER: 1}
+    site.videos[VIDEO_ID] = says("LOGIN_REQUIRED", "Sign in to confirm you\u2019re not a bot")
+    fault = probe(URL, network, network.identities[0])
+    assert fault is not None
+    assert fault.reason is Reason.BOT_CHECK
+
+
+def decoded(content: bytes) -> bytes:
+    with av.open(io.BytesIO(content)) as media:
+        return b"".join(frame.to_ndarray().tobytes() for frame in media.decode(audio=0))
