@@ -18,11 +18,17 @@ from data_specs.reasons import Reason
 from data_specs.records import AudioFacts, Harvest
 from data_specs.spec import AudioSettings
 from tasks.audio.decode import AudioFile, UndecodableError
+from tasks.audio.limits import memory_bounded
 from tasks.audio.loudness import LoudnessMeter
 from tasks.audio.measure import Meter
 from tasks.audio.resample import SAMPLE_RATE_HZ, Resampler
+from tasks.audio.verdict import verdict
 
 FLAC_FOLDER = Path("audio", "flac")
+
+_DECODER_BYTES = 1 << 30
+_FLAC_BYTES_PER_S = 2 * 2 * SAMPLE_RATE_HZ
+"""16-bit samples, twice: a growing buffer is copied."""
 
 
 def accept_audio(track_id: str, harvest: Harvest, settings: AudioSettings, workspace: Path) -> Outcome[AudioFacts]:
@@ -30,7 +36,8 @@ def accept_audio(track_id: str, harvest: Harvest, settings: AudioSettings, works
 
     A plain function of its arguments without state: runs in a process pool, equal input gives equal
     bytes. A track that breaks a bound is ``rejected`` with all that was measured; ``file`` and
-    ``sha256`` of its record are empty and no file is left.
+    ``sha256`` of its record are empty and no file is left. Of a track above ``max_duration_s`` only
+    so much is decoded, measured and hashed, and no file makes the process grow by much more than 1 GiB.
 
     Raises:
         OSError: the workspace cannot be written (disk full, no permission).
@@ -42,14 +49,17 @@ def accept_audio(track_id: str, harvest: Harvest, settings: AudioSettings, works
     # In memory, some MB: FLAC's header is only complete at the end, and libsndfile's callbacks
     # swallow the error of a full disk.
     flac = BytesIO()
+    most_bytes = _DECODER_BYTES + round(settings.max_duration_s * _FLAC_BYTES_PER_S)
     try:
-        with AudioFile(path) as audio:
-            facts = _measured(track_id, audio, settings, flac)
-            verdict = _verdict(facts, audio, harvest, settings)
+        with memory_bounded(most_bytes), AudioFile(path, settings.max_duration_s) as audio:
+            facts = _measured(track_id, audio, flac)
     except UndecodableError as error:
         return failed(Reason.UNDECODABLE, str(error))
-    if verdict is not None:
-        return rejected(facts, *verdict)
+    except MemoryError as error:
+        return failed(Reason.UNDECODABLE, f"needs more than {most_bytes >> 20} MiB of memory: {error}")
+    broken = verdict(facts, harvest, settings, missing_tail=audio.missing_tail, is_stopped=audio.is_stopped)
+    if broken is not None:
+        return rejected(facts, *broken)
     return ok(_kept(facts, flac.getvalue(), workspace))
 
 
@@ -74,19 +84,15 @@ def _trouble_with_file(path: Path, harvest: Harvest) -> Outcome[AudioFacts] | No
 
 
 class _FlacWriter:
-    """16-bit mono FLAC into memory; hashes all samples, writes none above ``most_samples``."""
+    """16-bit mono FLAC into memory, and the hash of its samples."""
 
-    def __init__(self, flac: BytesIO, most_samples: float) -> None:
+    def __init__(self, flac: BytesIO) -> None:
         self._file = soundfile.SoundFile(flac, "w", SAMPLE_RATE_HZ, 1, format="FLAC", subtype="PCM_16")
-        self._most_samples = most_samples
-        self._num_samples = 0
         self._hash = hashlib.sha256()
 
     def write(self, samples_T: NDArray[np.int16]) -> None:
         self._hash.update(samples_T.tobytes())
-        self._num_samples += len(samples_T)
-        if self._num_samples <= self._most_samples:
-            self._file.write(samples_T)
+        self._file.write(samples_T)
 
     @property
     def pcm_sha256(self) -> str:
@@ -99,12 +105,12 @@ class _FlacWriter:
         self._file.close()
 
 
-def _measured(track_id: str, audio: AudioFile, settings: AudioSettings, flac: BytesIO) -> AudioFacts:
+def _measured(track_id: str, audio: AudioFile, flac: BytesIO) -> AudioFacts:
     """Read ``audio`` to its end, into the meters and into ``flac``."""
     meter = Meter(audio.sample_rate_hz, audio.num_channels)
     loudness = LoudnessMeter(audio.sample_rate_hz, audio.channel_names)
     resampler = Resampler(audio.sample_rate_hz)
-    with _FlacWriter(flac, (settings.max_duration_s + 1.0) * SAMPLE_RATE_HZ) as writer:
+    with _FlacWriter(flac) as writer:
         for block_CT in audio.blocks():
             mono_T = block_CT[0] if audio.num_channels == 1 else block_CT.mean(axis=0)
             meter.add(block_CT, mono_T)
@@ -119,45 +125,19 @@ def _measured(track_id: str, audio: AudioFile, settings: AudioSettings, flac: By
         pcm_sha256=writer.pcm_sha256,
         num_bytes=0,
         duration_s=audio.duration_s,
+        container_duration_s=audio.stated_duration_s,
+        gap_s=audio.gap_s,
         source_sample_rate_hz=audio.sample_rate_hz,
         source_channels=audio.num_channels,
         loudness_lufs=loudness.integrated_lufs(),
+        loudness_range_lu=loudness.range_lu(),
         peak_dbfs=measures.peak_dbfs,
+        side_db=measures.side_db,
         silence_ratio=measures.silence_ratio,
         longest_silence_s=measures.longest_silence_s,
         clipping_ratio=measures.clipping_ratio,
         bandwidth_hz=measures.bandwidth_hz,
     )
-
-
-def _verdict(
-    facts: AudioFacts, audio: AudioFile, harvest: Harvest, settings: AudioSettings
-) -> tuple[Reason, str] | None:
-    """The first bound that the track breaks: whether it is whole, then its length, then its sound."""
-    tolerance_s = settings.duration_tolerance_s
-    if audio.missing_tail is not None:
-        return Reason.TRUNCATED, audio.missing_tail
-    if audio.gap_s > tolerance_s:
-        return Reason.TRUNCATED, f"time stamps skip {audio.gap_s:.2f} s, at most {tolerance_s:g} s may be missing"
-    for who, stated_s in (("file", audio.stated_duration_s), ("source", harvest.stated_duration_s)):
-        if stated_s is not None and abs(facts.duration_s - stated_s) > tolerance_s:
-            cut = who == "file" and facts.duration_s < stated_s
-            return (
-                Reason.TRUNCATED if cut else Reason.DURATION_MISMATCH,
-                f"decoded {facts.duration_s:.2f} s, the {who} states {stated_s:.2f} s (tolerance {tolerance_s:g} s)",
-            )
-    low_s, high_s = settings.min_duration_s, settings.max_duration_s
-    if facts.duration_s < low_s:
-        return Reason.TOO_SHORT, f"{facts.duration_s:.2f} s, at least {low_s:g} s"
-    if facts.duration_s > high_s:
-        return Reason.TOO_LONG, f"{facts.duration_s:.2f} s, at most {high_s:g} s"
-    if facts.silence_ratio > settings.max_silence_ratio:
-        return Reason.SILENT, f"silence ratio {facts.silence_ratio:.3f}, at most {settings.max_silence_ratio:g}"
-    if facts.clipping_ratio > settings.max_clipping_ratio:
-        return Reason.CLIPPED, f"clipping ratio {facts.clipping_ratio:.4f}, at most {settings.max_clipping_ratio:g}"
-    if facts.bandwidth_hz < settings.min_bandwidth_hz:
-        return Reason.NARROW_BAND, f"bandwidth {facts.bandwidth_hz:.0f} Hz, at least {settings.min_bandwidth_hz:g} Hz"
-    return None
 
 
 def _kept(facts: AudioFacts, flac: bytes, workspace: Path) -> AudioFacts:

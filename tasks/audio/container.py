@@ -10,6 +10,8 @@ import struct
 from pathlib import Path
 from typing import Any
 
+from tasks.audio.mp4 import movie_duration_s
+
 # Demuxers whose duration is written in the file. For raw streams (adts, ac3 ...) FFmpeg divides the
 # file size by the first bit rate, which follows a truncation and misjudges a variable rate.
 _STATING = {"mov", "matroska", "flac", "wav", "aiff", "ogg", "caf", "asf", "wv", "ape", "w64", "mpegts"}
@@ -32,7 +34,10 @@ def stated_duration_s(container: Any, stream: Any, path: Path) -> float | None:
     if kind not in _STATING and not (kind == "mp3" and _has_frame_count(path)):
         return None
     if stream.duration is not None and stream.time_base is not None:
-        return float(stream.duration * stream.time_base)
+        stated_s = float(stream.duration * stream.time_base)
+        # FFmpeg shows what the packets in an mp4's tables add up to; its header may know of more
+        alone = kind == "mov" and len(container.streams) == 1
+        return max(stated_s, movie_duration_s(path)) if alone else stated_s
     if container.duration is None or container.streams.video:
         return None  # the whole file's; a picture may last longer than the sound
     return container.duration / 1e6

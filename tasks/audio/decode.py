@@ -1,12 +1,14 @@
 """Every sample of an audio file as float32 blocks, at the rate and with the channels of the source.
 
 PyAV carries FFmpeg inside its wheel and reads every container that the harvest delivers. libsndfile
-was measured beside it: within 7% for mp3 and flac, and it reads neither m4a nor webm, so one decoder
-serves all.
+was measured beside it (benchmarks/decode.py): slower for mp3 and flac, and it reads neither m4a nor
+webm, so one decoder serves all.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -33,8 +35,19 @@ _OPTIONS = {"format_whitelist": _DEMUXERS, "protocol_whitelist": "file"}
 _MOST_BROKEN_SHARE = 0.01
 _MOST_BROKEN_AT_START = 8
 
-# Time stamps are rounded to milliseconds (webm) and encoders leave small holes; larger ones are lost sound.
+# Time stamps are rounded to milliseconds (webm) and encoders begin with a small hole; what adds up to
+# more is lost sound, be it one fragment or many single frames.
 _SMALLEST_GAP_S = 0.1
+
+# What a header may claim. Below 4 kHz the loudness filter has no meaning, and each sample of a 1 Hz
+# file would become 16,000; above, a step of 0.1 s or one block would fill the memory.
+_RATES_HZ = range(4_000, 768_001)
+_CHANNELS = range(1, 65)
+
+# The shortest frames of the codecs last about 2 ms (Opus 2.5, Vorbis 1.3). A file whose packets hold
+# less has tables that point to nothing, and could keep the decoder busy for hours.
+_MOST_PACKETS_PER_S = 2_000
+_MOST_PACKETS_AT_START = 10_000
 
 # Float files may exceed full scale, but 80 dB above it is not sound.
 _LOUDEST = 1e4
@@ -49,11 +62,19 @@ class UndecodableError(ValueError):
 class AudioFile:
     """An open audio file; ``blocks()`` can be read once. Use as a context manager.
 
+    Args:
+        path: the media file.
+        longest_s: decoding stops once there is more sound than this.
+
     Raises:
-        UndecodableError: not a media file, no audio stream, or a first frame that cannot be decoded.
+        UndecodableError: not a media file, no audio stream, a first frame that cannot be decoded, or
+            a sample rate or channel count that no recording has.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, longest_s: float = math.inf) -> None:
+        self._longest_s = longest_s
+        self.is_stopped = False
+        """More than ``longest_s`` was there; the rest is unknown."""
         self.num_samples = 0
         """Per channel, decoded so far."""
         self.gap_s = 0.0
@@ -87,8 +108,11 @@ class AudioFile:
         self.sample_rate_hz: int = self._first.sample_rate
         self.num_channels: int = self._first.layout.nb_channels
         self.channel_names: tuple[str, ...] = tuple(channel.name for channel in self._first.layout.channels)
-        if self.sample_rate_hz <= 0 or self.num_channels <= 0:
-            raise UndecodableError(f"{self.num_channels} channels at {self.sample_rate_hz} Hz")
+        if self.sample_rate_hz not in _RATES_HZ or self.num_channels not in _CHANNELS:
+            raise UndecodableError(
+                f"{self.num_channels} channels at {self.sample_rate_hz} Hz; readable are {_CHANNELS[0]} to "
+                f"{_CHANNELS[-1]} channels at {_RATES_HZ[0]} to {_RATES_HZ[-1]} Hz"
+            )
         self.stated_duration_s = stated_duration_s(self._container, stream, path)
         self.missing_tail = missing_tail(path)
 
@@ -100,21 +124,18 @@ class AudioFile:
                 holds samples that are not numbers.
         """
         assert self._first is not None, "blocks() can be read once"
-        frames, num_waiting = [self._first], self._first.samples
-        rest_CT = np.zeros((self.num_channels, 0), np.float32)
-        self._first = None
-        for frame in self._frames:
-            frames.append(frame)
-            num_waiting += frame.samples
-            if num_waiting >= BLOCK_SAMPLES:
-                samples_CT = np.concatenate([rest_CT, self._as_float(frames)], axis=1)
-                for begin in range(0, num_waiting - BLOCK_SAMPLES + 1, BLOCK_SAMPLES):
-                    yield samples_CT[:, begin : begin + BLOCK_SAMPLES]
-                rest_CT = samples_CT[:, num_waiting - num_waiting % BLOCK_SAMPLES :]
-                frames, num_waiting = [], rest_CT.shape[1]
-        last_CT = np.concatenate([rest_CT, self._as_float(frames)], axis=1) if frames else rest_CT
-        if last_CT.shape[1]:
-            yield last_CT
+        first, self._first = self._first, None
+        form = _form(first)
+        fifo = av.AudioFifo()
+        for frame in itertools.chain([first], self._frames):
+            if _form(frame) != form:  # the fifo would read planes that are not there
+                raise UndecodableError(f"changes from {form} to {_form(frame)}")
+            frame.pts = None  # the fifo refuses gaps, which are noted by now
+            fifo.write(frame)
+            if fifo.samples >= BLOCK_SAMPLES:
+                yield from map(_as_float, fifo.read_many(BLOCK_SAMPLES))
+        if fifo.samples:
+            yield _as_float(fifo.read())
 
     @property
     def duration_s(self) -> float:
@@ -122,59 +143,71 @@ class AudioFile:
         return self.num_samples / self.sample_rate_hz
 
     def _decoded(self) -> Iterator[Any]:
+        """Frames with sound in them, until the end of the file or of ``longest_s``."""
+        for frame in self._frames_of_file():
+            if not frame.samples:
+                continue
+            self._note_time(frame)
+            yield frame
+            if self.num_samples > self._longest_s * frame.sample_rate:
+                self.is_stopped = True
+                return
+
+    def _frames_of_file(self) -> Iterator[Any]:
         num_packets = 0
         try:
             for packet in self._container.demux(self._stream):
                 num_packets += 1
+                self._check_pace(num_packets)
                 try:
-                    frames = packet.decode()
+                    yield from packet.decode()
                 except av.error.FFmpegError as error:
                     self.num_broken += 1
                     if self.num_broken > _MOST_BROKEN_AT_START + _MOST_BROKEN_SHARE * num_packets:
                         raise UndecodableError(
                             f"{self.num_broken} of {num_packets} packets are broken ({_words(error)})"
                         ) from error
-                    continue
-                for frame in frames:
-                    if frame.samples:
-                        self._note_time(frame)
-                        yield frame
         except av.error.FFmpegError as error:
             raise UndecodableError(_words(error)) from error
 
+    def _check_pace(self, num_packets: int) -> None:
+        if num_packets <= _MOST_PACKETS_AT_START:
+            return
+        decoded_s = self.duration_s if self.num_samples else 0.0
+        if num_packets > _MOST_PACKETS_AT_START + _MOST_PACKETS_PER_S * decoded_s:
+            raise UndecodableError(f"{num_packets} packets hold {decoded_s:.2f} s of sound")
+
     def _note_time(self, frame: Any) -> None:
         self.num_samples += frame.samples
-        begin_s = frame.time
-        if begin_s is None or not frame.sample_rate:
-            return
-        if self._expected_s is not None and begin_s - self._expected_s > _SMALLEST_GAP_S:
-            self.gap_s += begin_s - self._expected_s
-        self._expected_s = begin_s + frame.samples / frame.sample_rate
-
-    def _as_float(self, frames: list[Any]) -> Block:
-        form = (self.sample_rate_hz, self.num_channels)
-        for frame in frames:
-            if (frame.sample_rate, frame.layout.nb_channels) != form:
-                raise UndecodableError(
-                    f"changes from {form[1]} channels at {form[0]} Hz "
-                    f"to {frame.layout.nb_channels} channels at {frame.sample_rate} Hz"
-                )
-        if frames[0].format.is_planar:
-            raw = np.concatenate([frame.to_ndarray() for frame in frames], axis=1)
-        else:
-            packed = np.concatenate([frame.to_ndarray().reshape(-1, self.num_channels) for frame in frames])
-            raw = np.ascontiguousarray(packed.T)
-        samples_CT = _scaled(raw)
-        loudest = max(float(samples_CT.max()), -float(samples_CT.min()))
-        if not loudest <= _LOUDEST:  # also where it is not a number
-            raise UndecodableError(f"holds a sample of {loudest:g} times full scale")
-        return samples_CT
+        begin_s, expected_s = frame.time, self._expected_s
+        if expected_s is not None:
+            if begin_s is None or abs(begin_s - expected_s) <= _SMALLEST_GAP_S:
+                begin_s = expected_s  # not the stamp's: small losses must add up
+            else:
+                self.gap_s += max(0.0, begin_s - expected_s)
+        if begin_s is not None and frame.sample_rate:
+            self._expected_s = begin_s + frame.samples / frame.sample_rate
 
     def __enter__(self) -> AudioFile:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._container.close()
+
+
+def _form(frame: Any) -> str:
+    return f"{frame.layout.nb_channels} channels of {frame.format.name} at {frame.sample_rate} Hz"
+
+
+def _as_float(frame: Any) -> Block:
+    raw = frame.to_ndarray()
+    if not frame.format.is_planar:
+        raw = np.ascontiguousarray(raw.reshape(-1, frame.layout.nb_channels).T)
+    samples_CT = _scaled(raw)
+    loudest = max(float(samples_CT.max()), -float(samples_CT.min()))
+    if not loudest <= _LOUDEST:  # also where it is not a number
+        raise UndecodableError(f"holds a sample of {loudest:g} times full scale")
+    return samples_CT
 
 
 def _scaled(raw: NDArray[Any]) -> Block:

@@ -1,4 +1,4 @@
-"""Peak, silence, clipping and bandwidth of a track, block by block, in memory that does not grow with it.
+"""Peak, stereo, silence, clipping and bandwidth of a track, block by block, in memory that does not grow with it.
 
 Peak and clipping look at each channel of the source; silence and bandwidth at the mean of the
 channels, which is what the encoders will hear.
@@ -37,6 +37,7 @@ class Measures:
     """As the fields of ``AudioFacts`` with the same names."""
 
     peak_dbfs: float
+    side_db: float | None
     silence_ratio: float
     longest_silence_s: float
     clipping_ratio: float
@@ -48,6 +49,7 @@ class Meter:
 
     def __init__(self, sample_rate_hz: int, num_channels: int) -> None:
         self._peak = 0.0
+        self._side = _Side() if num_channels == 2 else None
         self._silence = _Silence(sample_rate_hz)
         self._clipping = _Clipping(num_channels)
         self._spectrum = _Spectrum(sample_rate_hz)
@@ -55,6 +57,8 @@ class Meter:
     def add(self, block_CT: NDArray[np.float32], mono_T: Mono) -> None:
         peak = max(float(block_CT.max()), -float(block_CT.min()))
         self._peak = max(self._peak, peak)
+        if self._side is not None:
+            self._side.add(block_CT, mono_T)
         self._silence.add(mono_T)
         self._clipping.add(block_CT, peak)
         self._spectrum.add(mono_T)
@@ -63,6 +67,7 @@ class Meter:
         silence_ratio, longest_silence_s = self._silence.result()
         return Measures(
             peak_dbfs=dbfs(self._peak),
+            side_db=None if self._side is None else self._side.level_db(),
             silence_ratio=silence_ratio,
             longest_silence_s=longest_silence_s,
             clipping_ratio=self._clipping.ratio(),
@@ -73,6 +78,29 @@ class Meter:
 def dbfs(amplitude: float) -> float:
     """Level of an amplitude against full scale, never below ``QUIETEST_DBFS``."""
     return max(QUIETEST_DBFS, 20.0 * math.log10(amplitude)) if amplitude > 0 else QUIETEST_DBFS
+
+
+class _Side:
+    """Level of ``(L - R) / 2`` against ``(L + R) / 2``."""
+
+    def __init__(self) -> None:
+        self._middle_energy = 0.0
+        self._side_energy = 0.0
+
+    def add(self, block_CT: NDArray[np.float32], mono_T: Mono) -> None:
+        # The difference itself: from the energies of L, R and their sum nothing below -70 dB could be told.
+        side_T = (block_CT[0] - block_CT[1]) * np.float32(0.5)
+        self._middle_energy += float(np.einsum("t,t->", mono_T, mono_T))
+        self._side_energy += float(np.einsum("t,t->", side_T, side_T))
+
+    def level_db(self) -> float:
+        """From ``QUIETEST_DBFS`` (equal signals, also silence) to as much above 0 (opposite signals)."""
+        if not self._side_energy:
+            return QUIETEST_DBFS
+        if not self._middle_energy:
+            return -QUIETEST_DBFS
+        level_db = 10.0 * math.log10(self._side_energy / self._middle_energy)
+        return min(max(level_db, QUIETEST_DBFS), -QUIETEST_DBFS)
 
 
 class _Silence:
