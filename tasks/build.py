@@ -10,26 +10,30 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field
 
 from data_specs.hashing import digest
+from data_specs.network import load_network
 from data_specs.reasons import Reason, ReasonClass
 from data_specs.spec import DatasetSpec, LocalSource, RenderedSource, load_spec
+from tasks.engine.dataset_stage import run_dataset_stage
 from tasks.engine.errors import BuildError
 from tasks.engine.parts import PartInfo
 from tasks.engine.pools import Pools
-from tasks.engine.schedule import Submit, stream
-from tasks.engine.stage import Partition, PartitionStage, StageRun, TrackStage, matches, run_stage
+from tasks.engine.schedule import AnyStage, Parts, Submit, stream
+from tasks.engine.stage import DatasetStage, Partition, PartitionStage, StageRun, TrackStage, matches, run_stage
 from tasks.engine.workspace import Workspace
+from tasks.harvest.network import Network
+from tasks.harvest.ytdlp import check_network
 from tasks.reporting.card import BuildReport, read_summary, write_summary
 from tasks.reporting.funnel import funnel
 from tasks.select import Selection, select
 from tasks.shards.publish import publish_failures, publish_tables
 from tasks.stages import stages_of
-
-AnyStage = TrackStage | PartitionStage
+from tasks.tombstones import purge
 
 
 class BuildConfig(BaseModel):
@@ -46,6 +50,9 @@ class BuildConfig(BaseModel):
     )
     retry: tuple[ReasonClass | Reason, ...] = Field(
         (), description="Try dropped tracks again: reasons or classes of reasons, e.g. transient"
+    )
+    network: str | None = Field(
+        None, min_length=1, description="Network file: identities, pace, cookies; one direct address when empty"
     )
     downloads: int = Field(4, ge=1, le=64, description="Tracks fetched at the same time")
     processes: int | None = Field(None, ge=1, le=256, description="Analysis processes; one per core when empty")
@@ -68,6 +75,7 @@ class Build:
     selection: Selection
     stages: tuple[AnyStage, ...]
     run: StageRun
+    network: Network
     started: float
 
     def slots(self) -> dict[str, int]:
@@ -92,7 +100,8 @@ class Build:
         shutil.rmtree(self.workspace.root / "journal", ignore_errors=True)
         rows = funnel([stage.name for stage in self.stages], parts, len(self.selection.tracks))
         infos = [of_partition[stage.name] for of_partition in parts.values() for stage in self.stages]
-        mark = digest([[info.path, info.identity] for info in infos])
+        counts = self.selection.counts
+        mark = digest([[info.path, info.identity] for info in infos], counts)
         unchanged = read_summary(self.workspace, mark)
         if unchanged is not None:
             num_new = sum(row.num_new for row in rows)
@@ -109,7 +118,7 @@ class Build:
                 f"{self.workspace.failures} has a row per track"
             )
         publish_tables(parts, self.workspace)
-        return write_summary(self.spec, self.workspace, rows, self._seconds(), mark)
+        return write_summary(self.spec, self.workspace, counts, rows, self._seconds(), mark)
 
     def _seconds(self) -> float:
         return round(time.monotonic() - self.started, 2)
@@ -124,6 +133,8 @@ def open_build(config: BuildConfig) -> Iterator[Build]:
     """
     started = time.monotonic()
     spec, workspace = config.load()
+    settings = load_network(config.network)
+    check_network(settings)
     if isinstance(spec.source, LocalSource) and workspace.root.is_relative_to(Path(spec.source.folder).resolve()):
         raise BuildError(
             f"workspace {workspace.root} lies inside source.folder {spec.source.folder}, so the build would take its "
@@ -139,12 +150,16 @@ def open_build(config: BuildConfig) -> Iterator[Build]:
             stack.enter_context(Site(spec.source, workspace.root / "site"))
         retry = frozenset(config.retry)
         run = StageRun(workspace=workspace, pools=pools, retry=retry, refetch=_to_fetch_again(workspace, retry))
+        network = stack.enter_context(Network(settings, stopped=pools.stopped))
+        network.on_event = lambda text: run.on_detail(text)  # whoever listens may be set later
+        stages = stages_of(spec, network, purge(workspace))
         stack.callback(run.drain)
-        yield Build(spec, workspace, selection, stages_of(spec), run, started)
+        yield Build(spec, workspace, selection, stages, run, network, started)
 
 
 # Faults that the audio stage finds in a file and that another download can mend.
-_FETCH_AGAIN = {Reason.TRUNCATED, Reason.DURATION_MISMATCH, Reason.UNDECODABLE, Reason.FILE_EMPTY, Reason.FILE_CHANGED}
+_FETCH_AGAIN = {Reason.TRUNCATED, Reason.DURATION_MISMATCH, Reason.UNDECODABLE, Reason.NO_AUDIO}
+_FETCH_AGAIN |= {Reason.FILE_EMPTY, Reason.FILE_CHANGED}
 
 
 def _to_fetch_again(workspace: Workspace, retry: frozenset[Reason | ReasonClass]) -> frozenset[str]:
@@ -159,30 +174,51 @@ def _to_fetch_again(workspace: Workspace, retry: frozenset[Reason | ReasonClass]
     )
 
 
-def build(
-    config: BuildConfig,
-    on_row: Callable[[str, str], None] = lambda stage, result: None,
-    on_part: Callable[[PartInfo], None] = lambda info: None,
-    on_detail: Callable[[str], None] = lambda text: None,
-) -> BuildReport:
+class Watcher(Protocol):
+    """Who is told how a build goes on; called from several threads."""
+
+    def row(self, stage: str, result: str) -> None:
+        """A track's outcome in a stage: ``ok`` or the reason."""
+
+    def part(self, info: PartInfo) -> None:
+        """A stage is through with a partition."""
+
+    def detail(self, text: str) -> None:
+        """Something that deserves a line in a log."""
+
+
+def build(config: BuildConfig, watch: Callable[[Build], Watcher] | None = None) -> BuildReport:
     """Build a dataset, or finish one that was begun.
 
     Args:
-        on_row: told ``(stage, "ok" or reason)`` for every track outcome, from worker threads.
-        on_part: told of every finished part.
-        on_detail: told what deserves a line in a log.
+        watch: makes the watcher of the opened build.
 
     Raises:
         SpecError, BuildError: a person must act; what was finished before stays valid.
     """
     with open_build(config) as opened:
-        opened.run.on_row, opened.run.on_detail = on_row, on_detail
+        watcher = watch(opened) if watch is not None else None
+        if watcher is not None:
+            opened.run.on_row, opened.run.on_detail = watcher.row, watcher.detail
         with ThreadPoolExecutor(sum(opened.slots().values()), thread_name_prefix="partition") as threads:
-
-            def submit(stage: AnyStage, partition: Partition, parts: Mapping[str, PartInfo]) -> Future[PartInfo]:
-                return threads.submit(run_stage, stage, partition, parts, opened.run)
-
-            return opened.finish(opened.stream(submit, on_part))
+            on_part = watcher.part if watcher is not None else lambda info: None
+            return opened.finish(opened.stream(_InThreads(opened, threads), on_part))
 
 
-__all__ = ["Build", "BuildConfig", "BuildError", "BuildReport", "build", "open_build"]
+@dataclass(frozen=True, slots=True)
+class _InThreads:
+    """Every part in a thread of this process."""
+
+    build: Build
+    threads: ThreadPoolExecutor
+
+    def part(
+        self, stage: TrackStage | PartitionStage, partition: Partition, parts: Mapping[str, PartInfo]
+    ) -> Future[PartInfo]:
+        return self.threads.submit(run_stage, stage, partition, parts, self.build.run)
+
+    def dataset(self, stage: DatasetStage, parts: Parts) -> Future[list[PartInfo]]:
+        return self.threads.submit(run_dataset_stage, stage, self.build.selection.partitions, parts, self.build.run)
+
+
+__all__ = ["Build", "BuildConfig", "BuildError", "BuildReport", "Watcher", "build", "open_build"]

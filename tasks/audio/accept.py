@@ -17,6 +17,7 @@ from data_specs.publish import publish_bytes
 from data_specs.reasons import Reason
 from data_specs.records import AudioFacts, Harvest
 from data_specs.spec import AudioSettings
+from tasks.audio.container import missing_tail
 from tasks.audio.decode import AudioFile, UndecodableError
 from tasks.audio.limits import memory_bounded
 from tasks.audio.loudness import LoudnessMeter
@@ -54,7 +55,8 @@ def accept_audio(track_id: str, harvest: Harvest, settings: AudioSettings, works
         with memory_bounded(most_bytes), AudioFile(path, settings.max_duration_s) as audio:
             facts = _measured(track_id, audio, flac)
     except UndecodableError as error:
-        return failed(Reason.UNDECODABLE, str(error))
+        tail = missing_tail(path)  # half an mp4 lacks the very tables that it is read by
+        return failed(error.reason, str(error)) if tail is None else failed(Reason.TRUNCATED, f"{tail} ({error})")
     except MemoryError as error:
         return failed(Reason.UNDECODABLE, f"needs more than {most_bytes >> 20} MiB of memory: {error}")
     broken = verdict(facts, harvest, settings, missing_tail=audio.missing_tail, is_stopped=audio.is_stopped)

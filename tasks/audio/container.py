@@ -10,7 +10,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from tasks.audio.mp4 import movie_duration_s
+from tasks.audio.mp4 import movie_duration_s, open_box
 
 # Demuxers whose duration is written in the file. For raw streams (adts, ac3 ...) FFmpeg divides the
 # file size by the first bit rate, which follows a truncation and misjudges a variable rate.
@@ -44,10 +44,13 @@ def stated_duration_s(container: Any, stream: Any, path: Path) -> float | None:
 
 
 def missing_tail(path: Path) -> str | None:
-    """What shows that the file was cut off, where its duration cannot: an open Ogg page, a short RIFF chunk."""
+    """What shows that the file was cut off, where its duration cannot: an open Ogg page, RIFF chunk or mp4 box."""
     num_bytes = path.stat().st_size
     with open(path, "rb") as file:
         magic = file.read(4)
+        if file.read(4) == b"ftyp":
+            return open_box(path)
+        file.seek(len(magic))
         if magic == b"OggS":
             file.seek(max(0, num_bytes - _OGG_LONGEST_PAGE_BYTES))
             return _open_page(file.read())

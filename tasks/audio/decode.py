@@ -18,6 +18,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from data_specs.reasons import Reason
 from tasks.audio.container import missing_tail, stated_duration_s
 
 BLOCK_SAMPLES = 1 << 16
@@ -58,6 +59,14 @@ Block = NDArray[np.float32]
 class UndecodableError(ValueError):
     """The file is not sound that can be read to its end; the message says what came instead."""
 
+    reason = Reason.UNDECODABLE
+
+
+class NoAudioError(UndecodableError):
+    """A picture or film without sound."""
+
+    reason = Reason.NO_AUDIO
+
 
 class AudioFile:
     """An open audio file; ``blocks()`` can be read once. Use as a context manager.
@@ -94,7 +103,7 @@ class AudioFile:
     def _open_stream(self, path: Path) -> None:
         stream = self._container.streams.best("audio")
         if stream is None or stream.codec_context is None:
-            raise UndecodableError("no audio stream")
+            raise (NoAudioError if self._container.streams.video else UndecodableError)("no audio stream")
         stream.codec_context.thread_count = 1  # the build runs one process per core
         if stream.codec_context.name == "flac":
             # FFmpeg otherwise plays a damaged frame as noise; the lossy codecs conceal theirs

@@ -1,8 +1,9 @@
-"""The duration in the header of an mp4, which FFmpeg does not show (ISO/IEC 14496-12)."""
+"""What the boxes of an mp4 say of its duration and size, which FFmpeg does not show (ISO/IEC 14496-12)."""
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,12 +30,31 @@ def movie_duration_s(path: Path) -> float:
     return max((units for units in (whole, joined) if units not in _UNKNOWN), default=0) / time_scale
 
 
+def open_box(path: Path) -> str | None:
+    """Which box of an mp4 promises more bytes than the file has; None where all are whole, or it is no mp4."""
+    num_bytes = path.stat().st_size
+    with open(path, "rb") as file:
+        for name, content, end in _boxes(file, range(num_bytes)):
+            if end > num_bytes:
+                label = name.decode("ascii", "replace")
+                return f"the box '{label}' promises {end - content} bytes and has {num_bytes - content}"
+    return None
+
+
 def _inside(file: BinaryIO, name: bytes, place: range) -> range:
     """Where the content of the first box of this name among those in ``place`` lies; empty where there is none."""
+    for found, content, end in _boxes(file, place):
+        if found == name:
+            return range(content, min(end, place.stop))
+    return range(0)
+
+
+def _boxes(file: BinaryIO, place: range) -> Iterator[tuple[bytes, int, int]]:
+    """Name, begin of the content and promised end of each box in ``place``, one after the other."""
     begin = place.start
     for _ in range(_MOST_BOXES):
         if place.stop - begin < _BOX_HEADER_BYTES:
-            break
+            return
         file.seek(begin)
         header = file.read(_BOX_HEADER_BYTES).ljust(_BOX_HEADER_BYTES, b"\0")
         size, content = int.from_bytes(header[:4], "big"), begin + _BOX_HEADER_BYTES
@@ -42,12 +62,10 @@ def _inside(file: BinaryIO, name: bytes, place: range) -> range:
             size, content = int.from_bytes(file.read(8), "big"), content + 8
         elif size == _LAST_BOX:
             size = place.stop - begin
-        if header[4:] == name:
-            return range(content, min(begin + size, place.stop))
+        yield header[4:], content, begin + size
         if size < _BOX_HEADER_BYTES:
-            break
+            return
         begin += size
-    return range(0)
 
 
 def _fields(file: BinaryIO, content: range, versions: tuple[str, str]) -> tuple[int, ...] | None:

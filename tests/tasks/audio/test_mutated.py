@@ -34,7 +34,7 @@ MOST_CPU_S = 5.0
 MOST_MEMORY_BYTES = 800 << 20
 
 REASONS = {Reason.UNDECODABLE, Reason.TRUNCATED, Reason.DURATION_MISMATCH, Reason.TOO_LONG, Reason.TOO_SHORT}
-REASONS |= {Reason.SILENT, Reason.CLIPPED, Reason.NARROW_BAND}
+REASONS |= {Reason.NO_AUDIO, Reason.SILENT, Reason.CLIPPED, Reason.NARROW_BAND}
 
 
 @dataclass(frozen=True)

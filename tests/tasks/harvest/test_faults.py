@@ -105,10 +105,10 @@ FAULTS = [
     Case("cut in a chunk", "chunked-cut/song.m4a", "harvest", "truncated"),
     Case("Content-Length too large", "states-more/song.mp3", "harvest", "truncated"),
     Case("Content-Length too small, mp3", "states-less/song.mp3", "audio", "truncated"),
-    Case("Content-Length too small, m4a", "states-less/song.m4a", "audio", "undecodable"),
+    Case("Content-Length too small, m4a", "states-less/song.m4a", "audio", "truncated"),
     Case("empty", "empty/song.mp3", "harvest", "truncated"),
     *(Case(f"half a {c} on the server", f"ok/half.{c}", "audio", "truncated") for c in ("mp3", "webm", "flac")),
-    Case("half an m4a on the server", "ok/half.m4a", "audio", "undecodable"),
+    Case("half an m4a on the server", "ok/half.m4a", "audio", "truncated"),
     Case("HLS, a fragment 404", "hls-hole/stream.m3u8", "harvest", "truncated"),
     Case("HLS, a fragment 503", "hls-down/stream.m3u8", "harvest", "server_error"),
     Case("HLS, a fragment empty", "hls-empty/stream.m3u8", "harvest", "truncated"),
@@ -130,7 +130,7 @@ FAULTS = [
     Case("JSON instead of sound", "json/song.mp3", "audio", "undecodable"),
     Case("JSON as audio/mpeg", "json-as-audio/song.mp3", "audio", "undecodable"),
     Case("a picture as mp4", "ok/picture.mp4", "audio", "undecodable"),
-    Case("a film without sound", "ok/film.mp4", "audio", "undecodable"),
+    Case("a film without sound", "ok/film.mp4", "audio", "no_audio"),
 ]
 
 
