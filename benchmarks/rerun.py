@@ -15,22 +15,28 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 
 from data_specs.outcomes import ok
 from data_specs.publish import publish_bytes
-from data_specs.records import AudioFacts, Caption, Features, Harvest, Sample, Structure
-from tasks.build import AnyStage, BuildConfig, build, open_build
+from data_specs.records import AudioFacts, Caption, Features, Fingerprint, Harvest, Recording, Sample, Structure
+from tasks.build import Build, BuildConfig, build, open_build
+from tasks.engine.dataset_stage import dataset_key
 from tasks.engine.parts import PartInfo, Row, write_part
-from tasks.engine.stage import Partition, part_key
+from tasks.engine.schedule import AnyStage, Parts
+from tasks.engine.stage import DatasetStage, Partition, PartitionStage, TrackStage, part_key
 from tasks.shards.pack import sidecar
+
+T = TypeVar("T")
 
 
 def record(stage: str, track_id: str, partition: str) -> object:
     """A plausible record, as small as its type allows."""
-    audio = {"file": f"audio/flac/{track_id}.flac", "sha256": "0" * 64, "pcm_sha256": "0" * 64, "num_bytes": 1}
+    audio = {"file": f"audio/flac/{track_id}.flac", "sha256": "0" * 64, "pcm_sha256": track_id, "num_bytes": 1}
     levels = {"loudness_lufs": -14.0, "peak_dbfs": -1.0, "silence_ratio": 0.0, "longest_silence_s": 0.0}
+    levels |= {"loudness_range_lu": 6.0, "side_db": -9.0, "container_duration_s": 288.0, "gap_s": 0.0}
     rhythm = {"tempo_bpm": 120.0, "tempo_confidence": 1.0, "tempo_alternatives": (), "beats_per_bar": 4}
     match stage:
         case "harvest":
@@ -45,39 +51,60 @@ def record(stage: str, track_id: str, partition: str) -> object:
         case "caption":
             texts = {"global_text": "x", "sections": (), "long_text": "word " * 256, "clock_free_text": "x"}
             return Caption(track_id=track_id, captioner="none", num_words=256, **texts)
+        case "fingerprint":
+            return Fingerprint(track_id=track_id, algorithm="none", values=())
+        case "duplicates":
+            alone = {"cluster_size": 1, "match": None, "error_rate": None, "overlap_s": None}
+            return Recording(track_id=track_id, cluster=track_id, **alone)
         case "features":
             place = {"file": f"features/{partition}.npy", "offset": 0, "num_seconds": 288}
             return Features(track_id=track_id, dim=160, encoder="none", **place)
     about = {"source": "urls", "url": "https://example.org", "title": None, "artist": None, "license": None}
+    about |= {"channel": None, "cluster": track_id}
     size = {"index": 0, "duration_s": 288.0, "num_words": 256, "num_sections": 9, "audio_num_bytes": 1}
     facts = {"caption": "word " * 256, "audio_sha256": "0" * 64, "labels": (), "tempo_bpm": 120.0, "key": "C major"}
     return Sample(track_id=track_id, split=partition[:-6], shard=f"{partition}.tar", **about, **size, **facts)
 
 
+class _Pretend:
+    """Writes the part of a stage instead of running it."""
+
+    def __init__(self, build: Build) -> None:
+        self.build = build
+
+    def part(
+        self, stage: TrackStage | PartitionStage, partition: Partition, parts: Mapping[str, PartInfo]
+    ) -> Future[PartInfo]:
+        return _done(self._write(stage, partition, part_key(stage, partition, parts)))
+
+    def dataset(self, stage: DatasetStage, parts: Parts) -> Future[list[PartInfo]]:
+        partitions = self.build.selection.partitions
+        key = dataset_key(stage, partitions, parts)
+        return _done([self._write(stage, partition, key) for partition in partitions])
+
+    def _write(self, stage: AnyStage, partition: Partition, key: str) -> PartInfo:
+        path = self.build.workspace.part(stage.name, partition.name, key)
+        records = [record(stage.name, t.track_id, f"{partition.name}-{key}") for t in partition.tracks]
+        rows = [
+            Row(track_id=t.track_id, row_key="x", outcome=ok(r)) for t, r in zip(partition.tracks, records, strict=True)
+        ]
+        if stage.name == "shards":
+            entry = {"shard": f"{path.stem}.tar", "split": partition.split, "sha256": "0" * 64, "num_bytes": 1}
+            more = {"num_samples": len(rows), "duration_s": 288.0 * len(rows)}
+            publish_bytes(sidecar(path.with_suffix(".tar")), json.dumps(entry | more).encode())
+        return write_part(path, stage.name, partition.name, key, stage.record, rows)
+
+
+def _done(result: T) -> Future[T]:
+    future: Future[T] = Future()
+    future.set_result(result)
+    return future
+
+
 def pretend(config: BuildConfig) -> None:
     """Write every part of a finished build."""
     with open_build(config) as opened:
-
-        def submit(stage: AnyStage, partition: Partition, parts: Mapping[str, PartInfo]) -> Future[PartInfo]:
-            key = part_key(stage, partition, parts)
-            path = opened.workspace.part(stage.name, partition.name, key)
-            rows = [
-                Row(
-                    track_id=t.track_id,
-                    row_key="x",
-                    outcome=ok(record(stage.name, t.track_id, f"{partition.name}-{key}")),
-                )
-                for t in partition.tracks
-            ]
-            if stage.name == "shards":
-                entry = {"shard": f"{path.stem}.tar", "split": partition.split, "sha256": "0" * 64, "num_bytes": 1}
-                more = {"num_samples": len(rows), "duration_s": 288.0 * len(rows)}
-                publish_bytes(sidecar(path.with_suffix(".tar")), json.dumps(entry | more).encode())
-            done: Future[PartInfo] = Future()
-            done.set_result(write_part(path, stage.name, partition.name, key, stage.record, rows))
-            return done
-
-        opened.finish(opened.stream(submit, lambda info: None))
+        opened.finish(opened.stream(_Pretend(opened), lambda info: None))
 
 
 def main() -> None:

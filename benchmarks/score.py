@@ -1,6 +1,6 @@
 """The attention score without fused vectors against the form that materialises them: time, memory, agreement.
 
-    python benchmarks/score.py --texts 256 --tracks 256 --clips 30 --dim 512
+    python -m benchmarks.score --texts 256 --tracks 256 --clips 30 --dim 512
 
 Each form runs forward and backward in a process of its own, so that peak memory is its own too.
 Peak memory is the process's high-water mark above what it held before (Linux and macOS, CPU).

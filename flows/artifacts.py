@@ -6,7 +6,6 @@ import json
 import re
 import threading
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -29,6 +28,7 @@ from tasks.engine.parts import PartInfo
 from tasks.evaluation.job import EvaluateJob
 from tasks.reporting.funnel import funnel_cells
 from tasks.reporting.pictures import data_uri, loss_curve, structure_picture
+from tasks.reporting.progress import Progress
 from tasks.reporting.retrieval import retrieval_caption, retrieval_cells
 from tasks.reporting.tables import markdown_table
 
@@ -43,11 +43,8 @@ class BuildArtifacts:
     def __init__(self, build: Build) -> None:
         self.build = build
         self.name = build.spec.name
-        self.num_tracks = len(build.selection.tracks)
+        self.counts = Progress(build)
         self.guard = threading.Lock()
-        self.rows: Counter[str] = Counter()
-        """Tracks settled, by stage: computed now, or found in parts that were there."""
-        self.sizes = {partition.name: len(partition.tracks) for partition in build.selection.partitions}
         self.log = get_run_logger()
         self.told: dict[str, float] = {}
         self.progress: dict[str, UUID] = {
@@ -57,24 +54,24 @@ class BuildArtifacts:
 
     def row(self, stage: str, result: str) -> None:
         """One track was computed in a stage."""
-        self._add(stage, 1)
+        self.counts.row(stage, result)
+        self._tell(stage)
 
     def part(self, info: PartInfo) -> None:
-        """One partition left a stage; its tracks that were dropped before count as settled too."""
-        self._add(info.stage, self.sizes[info.partition] - info.num_new)
+        """One partition left a stage."""
+        self.counts.part(info)
+        self._tell(info.stage)
 
-    def _add(self, stage: str, num_tracks: int) -> None:
+    def _tell(self, stage: str) -> None:
+        done, num_tracks = self.counts.settled[stage], self.counts.num_tracks
         with self.guard:
-            self.rows[stage] = min(self.rows[stage] + num_tracks, self.num_tracks)
-            done, now = self.rows[stage], time.monotonic()
-            if done < self.num_tracks and now - self.told.get(stage, 0.0) < UPDATE_EVERY_S:
+            now = time.monotonic()
+            if done < num_tracks and now - self.told.get(stage, 0.0) < UPDATE_EVERY_S:
                 return
             self.told[stage] = now
         try:
             update_progress_artifact(
-                self.progress[stage],
-                progress=100.0 * done / self.num_tracks,
-                description=f"{stage}: {done} of {self.num_tracks}",
+                self.progress[stage], progress=100.0 * done / num_tracks, description=self.counts.describe(stage)
             )
         except Exception as error:  # a server that restarts must not end a build of days
             self.log.warning("progress of %s was not recorded: %s", stage, error)

@@ -6,9 +6,6 @@ import argparse
 import os
 import signal
 import sys
-import threading
-import time
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -58,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument(
         "--retry", nargs="+", default=(), metavar="REASON", help="try dropped tracks again: reasons or their classes"
     )
+    build.add_argument("--network", help="network file: identities, pace, cookies (deployments/network.yaml is one)")
     build.add_argument("--downloads", type=int, default=4, help="tracks fetched at the same time (default: 4)")
     build.add_argument("--processes", type=int, help="analysis processes (default: one per core)")
     build.set_defaults(run=_build, where="collap build")
@@ -66,7 +64,28 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("spec")
     status.add_argument("--workspace")
     status.add_argument("--limit", type=int)
+    status.add_argument("--network")
     status.set_defaults(run=_status, where="collap status")
+
+    plan = commands.add_parser("plan", help="show what a spec selects and what it will cost, touching no network")
+    plan.add_argument("spec")
+    plan.add_argument("--limit", type=int)
+    plan.add_argument("--network")
+    plan.set_defaults(run=_plan, where="collap plan")
+
+    doctor = commands.add_parser("doctor", help="check what a harvest needs: programs, versions, cookies, disk")
+    doctor.add_argument("spec", nargs="?", help="also check whether the disk holds this dataset")
+    doctor.add_argument("--workspace")
+    doctor.add_argument("--network")
+    doctor.set_defaults(run=_doctor, where="collap doctor")
+
+    forget = commands.add_parser("forget", help="take tracks out of a dataset for good")
+    forget.add_argument("spec")
+    forget.add_argument("tracks", nargs="+", metavar="TRACK_ID", help="an id that begins with '-' after a '--'")
+    forget.add_argument("--note", default="", help="why, for forgotten.csv")
+    forget.add_argument("--workspace")
+    forget.add_argument("--limit", type=int)
+    forget.set_defaults(run=_forget, where="collap forget")
 
     train = commands.add_parser("train", help="train on a finished dataset")
     train.add_argument("config", help="TrainConfig as YAML or JSON, e.g. my-run.yaml")
@@ -88,51 +107,58 @@ def _parser() -> argparse.ArgumentParser:
 
 def _build(options: argparse.Namespace) -> None:
     from tasks.build import BuildConfig, build
-    from tasks.reporting.console import built
+    from tasks.reporting.console import Console, built
 
     config = BuildConfig(
         spec=options.spec,
         workspace=options.workspace,
         limit=options.limit,
         retry=tuple(options.retry),
+        network=options.network,
         downloads=options.downloads,
         processes=options.processes,
     )
-    console = _Progress()
-    print(built(build(config, on_row=console.row, on_detail=print)))
-
-
-class _Progress:
-    """A line every few seconds: how many tracks each stage has settled in this run."""
-
-    EVERY_S = 5.0
-
-    def __init__(self) -> None:
-        self.rows: Counter[str] = Counter()
-        self.dropped: Counter[str] = Counter()
-        self.started = self.told = time.monotonic()
-        self.guard = threading.Lock()
-
-    def row(self, stage: str, result: str) -> None:
-        with self.guard:
-            self.rows[stage] += 1
-            self.dropped[stage] += result != "ok"
-            now = time.monotonic()
-            if now - self.told < self.EVERY_S:
-                return
-            self.told = now
-            parts = [
-                f"{name} {count}" + (f" ({self.dropped[name]} dropped)" if self.dropped[name] else "")
-                for name, count in self.rows.items()
-            ]
-        print(f"[{now - self.started:5.0f} s] " + "   ".join(parts), flush=True)
+    print(built(build(config, Console)))
 
 
 def _status(options: argparse.Namespace) -> None:
     from tasks.build import BuildConfig
     from tasks.reporting.status import status
 
-    print(status(BuildConfig(spec=options.spec, workspace=options.workspace, limit=options.limit)))
+    config = BuildConfig(spec=options.spec, workspace=options.workspace, limit=options.limit, network=options.network)
+    print(status(config))
+
+
+def _plan(options: argparse.Namespace) -> None:
+    from data_specs.network import load_network
+    from tasks.build import BuildConfig
+    from tasks.select.plan import plan
+
+    spec, _ = BuildConfig(spec=options.spec, limit=options.limit).load()
+    print(plan(spec, load_network(options.network)))
+
+
+def _doctor(options: argparse.Namespace) -> None:
+    from data_specs.network import load_network
+    from tasks.build import BuildConfig
+    from tasks.doctor import doctor, report
+
+    spec, workspace = None, None
+    if options.spec:
+        spec, workspace = BuildConfig(spec=options.spec, workspace=options.workspace).load()
+    findings = doctor(load_network(options.network), spec, workspace.root if workspace else None)
+    print(report(findings))
+    num_problems = sum(finding.level == "problem" for finding in findings)
+    if num_problems:
+        raise BuildError(f"{num_problems} of these keep a harvest from working")
+
+
+def _forget(options: argparse.Namespace) -> None:
+    from tasks.build import BuildConfig
+    from tasks.forget import take_down
+
+    config = BuildConfig(spec=options.spec, workspace=options.workspace, limit=options.limit)
+    print(take_down(config, options.tracks, options.note))
 
 
 def _train(options: argparse.Namespace) -> None:

@@ -7,28 +7,41 @@ where it fails (see docs/operations.md).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
+from tasks.engine.dataset_stage import run_dataset_stage
 from tasks.engine.parts import PartInfo
-from tasks.engine.schedule import AnyStage
-from tasks.engine.stage import Partition, StageRun, run_stage
+from tasks.engine.schedule import Parts
+from tasks.engine.stage import DatasetStage, Partition, PartitionStage, StageRun, TrackStage, run_stage
 from tasks.evaluation.job import EvaluateJob, evaluate
 from tasks.training.job import TrainJob, train
 
 
 @task(cache_policy=NO_CACHE, retries=0)
-def run_part(stage: AnyStage, partition: Partition, parts: Mapping[str, PartInfo], run: StageRun) -> PartInfo:
+def run_part(
+    stage: TrackStage | PartitionStage, partition: Partition, parts: Mapping[str, PartInfo], run: StageRun
+) -> PartInfo:
     """One stage over one partition; the caller names the task run after both."""
     info = run_stage(stage, partition, parts, run)
     get_run_logger().info(
         "%d tracks, %d of them new, in %.1f s: %s", info.num_tracks, info.num_new, info.seconds, info.counts
     )
     return info
+
+
+@task(cache_policy=NO_CACHE, retries=0)
+def run_dataset(stage: DatasetStage, partitions: Sequence[Partition], parts: Parts, run: StageRun) -> list[PartInfo]:
+    """A stage over all partitions; the caller names the task run after it."""
+    infos = run_dataset_stage(stage, partitions, parts, run)
+    counts = sum((Counter(info.counts) for info in infos), Counter[str]())
+    get_run_logger().info("%d tracks: %s", counts.total(), dict(counts))
+    return infos
 
 
 @task(name="train", cache_policy=NO_CACHE, retries=0)

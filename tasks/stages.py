@@ -1,6 +1,7 @@
 """Every stage of a build, in the order of the data.
 
-    select -> harvest -> audio -> structure -> caption -> shards
+    select -> harvest -> audio -> structure -> caption -------------> shards
+                           |----> fingerprint -> duplicates (all) ----^
                            `----> features
 
 A class here says what a stage reads, what decides its result and which room does the work.
@@ -13,27 +14,45 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from data_specs.arrow import identity_fields
-from data_specs.outcomes import Outcome, Status
+from data_specs.outcomes import Outcome, Status, failed
 from data_specs.reasons import Reason
 from data_specs.records import AudioFacts, Caption, Harvest, Structure
 from data_specs.spec import AudioSettings, CaptionSettings, DatasetSpec, HarvestSettings, StructureSettings
 from tasks.audio.accept import accept_audio
 from tasks.caption.captioner import caption_track
+from tasks.duplicates.stage import DuplicateStage, FingerprintStage
 from tasks.engine.parts import PartInfo, Row
 from tasks.engine.pools import PoolKind
-from tasks.engine.stage import Known, PartitionStage, TrackStage
+from tasks.engine.stage import DatasetStage, Known, PartitionStage, TrackStage
 from tasks.engine.workspace import Workspace
 from tasks.features.extract import FeatureStage
 from tasks.harvest.fetch import harvest_track
+from tasks.harvest.licenses import is_allowed
+from tasks.harvest.network import Network
 from tasks.shards.pack import ShardStage
 from tasks.structure.analyse import analyse_track
+from tasks.tombstones import TOMBSTONE
+
+
+class _Rows:
+    """What most stages answer: a row stands as long as its key does, and nothing lies beside the part."""
+
+    __slots__ = ()
+
+    def keeps(self, row: Row, workspace: Workspace) -> bool:
+        return True
+
+    def is_whole(self, part: Path, info: PartInfo) -> bool:
+        return True
 
 
 @dataclass(frozen=True, slots=True)
-class HarvestStage:
-    """Fetch the media file of each track."""
+class HarvestStage(_Rows):
+    """Fetch the media file of each track that nobody asked to forget."""
 
     harvest: HarvestSettings
+    network: Network
+    forgotten: frozenset[str] = frozenset()
     name: ClassVar[str] = "harvest"
     version: ClassVar[int] = 1
     record: ClassVar[type] = Harvest
@@ -41,28 +60,30 @@ class HarvestStage:
     pool: ClassVar[PoolKind] = "threads"
 
     def settings(self) -> Any:
-        # What bounds the pace or the patience of a download decides no byte of it.
-        return self.harvest.model_dump(mode="json", include={"format", "min_duration_s", "max_duration_s"})
+        return self.harvest.model_dump(mode="json")
 
     def basis(self, known: Known) -> Any:
         return [known.track.url, known.track.revision, self.harvest.format]
 
     def keeps(self, row: Row, workspace: Workspace) -> bool:
-        # Row keys leave the duration bounds out, so that new bounds re-try only what they decide otherwise.
+        # Row keys leave duration bounds and licences out, so that new ones re-try only what they decide otherwise.
+        if row.outcome.reason in (Reason.DURATION_OUT_OF_RANGE, Reason.LICENSE_REFUSED):
+            return False
         record = row.outcome.record
-        stated_s = None if record is None else record.stated_duration_s
+        if record is None:
+            return True
+        stated_s = record.stated_duration_s
         within = stated_s is None or self.harvest.min_duration_s <= stated_s <= self.harvest.max_duration_s
-        return within and row.outcome.reason is not Reason.DURATION_OUT_OF_RANGE and _has_file(row, workspace)
-
-    def is_whole(self, part: Path, info: PartInfo) -> bool:
-        return True
+        return within and is_allowed(record.license, self.harvest.licenses) and _has_file(row, workspace)
 
     def process(self, known: Known, workspace: Path) -> Outcome[Harvest]:
-        return harvest_track(known.track, self.harvest, workspace)
+        if known.track.track_id in self.forgotten:
+            return failed(Reason.FORGOTTEN, TOMBSTONE)
+        return harvest_track(known.track, self.harvest, self.network, workspace)
 
 
 @dataclass(frozen=True, slots=True)
-class AudioStage:
+class AudioStage(_Rows):
     """Decode everything once, measure, accept, leave a 16 kHz mono file."""
 
     audio: AudioSettings
@@ -82,16 +103,13 @@ class AudioStage:
     def keeps(self, row: Row, workspace: Workspace) -> bool:
         return _has_file(row, workspace)
 
-    def is_whole(self, part: Path, info: PartInfo) -> bool:
-        return True
-
     def process(self, known: Known, workspace: Path) -> Outcome[AudioFacts]:
         assert known.harvest
         return accept_audio(known.track.track_id, known.harvest, self.audio, workspace)
 
 
 @dataclass(frozen=True, slots=True)
-class StructureStage:
+class StructureStage(_Rows):
     """Tempo, key, beats and sections."""
 
     structure: StructureSettings
@@ -108,19 +126,13 @@ class StructureStage:
         assert known.audio
         return [self.settings(), known.audio.pcm_sha256]
 
-    def keeps(self, row: Row, workspace: Workspace) -> bool:
-        return True
-
-    def is_whole(self, part: Path, info: PartInfo) -> bool:
-        return True
-
     def process(self, known: Known, workspace: Path) -> Outcome[Structure]:
         assert known.audio
         return analyse_track(known.audio, self.structure, workspace)
 
 
 @dataclass(frozen=True, slots=True)
-class CaptionStage:
+class CaptionStage(_Rows):
     """Long text with time-bounded structure."""
 
     caption: CaptionSettings
@@ -137,24 +149,22 @@ class CaptionStage:
         assert known.audio and known.structure
         return [self.settings(), identity_fields(known.audio), identity_fields(known.structure)]
 
-    def keeps(self, row: Row, workspace: Workspace) -> bool:
-        return True
-
-    def is_whole(self, part: Path, info: PartInfo) -> bool:
-        return True
-
     def process(self, known: Known, workspace: Path) -> Outcome[Caption]:
         assert known.audio and known.structure
         return caption_track(known.audio, known.structure, self.caption)
 
 
-def stages_of(spec: DatasetSpec) -> tuple[TrackStage | PartitionStage, ...]:
+def stages_of(
+    spec: DatasetSpec, network: Network, forgotten: frozenset[str] = frozenset()
+) -> tuple[TrackStage | PartitionStage | DatasetStage, ...]:
     """The stages that build a dataset, each after its inputs."""
     return (
-        HarvestStage(spec.harvest),
+        HarvestStage(spec.harvest, network, forgotten),
         AudioStage(spec.audio),
         StructureStage(spec.structure),
         CaptionStage(spec.caption),
+        FingerprintStage(),
+        DuplicateStage(spec.duplicates, spec.evaluation),
         ShardStage(),
         FeatureStage(spec.features),
     )

@@ -28,12 +28,14 @@ def write_spec(folder: Path, port: int, num_songs: int = 6) -> Path:
     source = {"type": "rendered", "num_songs": num_songs, "port": port, "min_duration_s": 30, "max_duration_s": 36}
     spec = {"name": "kill", "source": source, "split": {"test_percent": 30}, "partition_size": 3}
     path = folder / "kill.yaml"
-    path.write_text(yaml.safe_dump({**spec, "audio": {"min_duration_s": 20}, "harvest": {"attempts": 1}}))
+    path.write_text(yaml.safe_dump({**spec, "audio": {"min_duration_s": 20}}))
+    (folder / "network.yaml").write_text("attempts: 1\n")
     return path
 
 
 def start(spec: Path, workspace: Path, *options: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "tasks.cli", "build", str(spec), "--workspace", str(workspace), "--processes", "2"]
+    command += ["--network", str(spec.parent / "network.yaml")]
     return subprocess.Popen(
         [*command, *options], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
     )

@@ -43,7 +43,8 @@ class Pools:
         self._processes: ProcessPoolExecutor | None = None
         self._guard = threading.Lock()
         self._one_alone = threading.Lock()
-        self._cancelled = threading.Event()
+        self.stopped = threading.Event()
+        """Set by ``cancel``; work that waits for long waits on it."""
 
     def map(self, kind: PoolKind, function: Callable[[T], U], items: Sequence[T]) -> Iterator[tuple[T, U | Exception]]:
         """Yield ``(item, result or exception)`` in the order of completion.
@@ -89,12 +90,12 @@ class Pools:
 
     def check(self) -> None:
         """Raise ``CancelledError`` once ``cancel`` was called."""
-        if self._cancelled.is_set():
+        if self.stopped.is_set():
             raise CancelledError("the build is being stopped")
 
     def cancel(self) -> None:
         """End every ``map`` after the items in hand; the rest is not begun."""
-        self._cancelled.set()
+        self.stopped.set()
 
     def _collect(self, futures: dict[Future[U], T]) -> Iterator[tuple[T, U | Exception]]:
         finished: queue.SimpleQueue[Future[U]] = queue.SimpleQueue()
@@ -127,8 +128,8 @@ class Pools:
 
 
 def _as_exception(error: BaseException) -> Exception:
-    if not isinstance(error, Exception):
-        raise error
+    if not isinstance(error, Exception) or isinstance(error, CancelledError):
+        raise error  # the build is being stopped, which is nothing that an item did
     return error
 
 

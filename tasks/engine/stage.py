@@ -15,9 +15,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,7 +26,7 @@ from data_specs.arrow import identity_fields
 from data_specs.hashing import digest
 from data_specs.outcomes import Outcome, Status, failed
 from data_specs.reasons import Reason, ReasonClass, reason_class
-from data_specs.records import AudioFacts, Caption, Harvest, Structure, Track
+from data_specs.records import AudioFacts, Caption, Fingerprint, Harvest, Recording, Structure, Track
 from tasks.engine.errors import operator_error
 from tasks.engine.journal import Journal
 from tasks.engine.parts import PartInfo, Row, read_part_info, read_rows, write_part
@@ -63,6 +63,19 @@ class Known:
     audio: AudioFacts | None = None
     structure: Structure | None = None
     caption: Caption | None = None
+    fingerprint: Fingerprint | None = None
+    duplicates: Recording | None = None
+
+
+RECORD_TYPES: dict[str, type] = {
+    "harvest": Harvest,
+    "audio": AudioFacts,
+    "structure": Structure,
+    "caption": Caption,
+    "fingerprint": Fingerprint,
+    "duplicates": Recording,
+}
+"""The stages whose records others read, as ``Known`` has them."""
 
 
 class Stage(Protocol):
@@ -102,6 +115,20 @@ class PartitionStage(Stage, Protocol):
     def process_partition(
         self, partition: Partition, tracks: Sequence[Known], key: str, workspace: Workspace, pools: Pools
     ) -> list[Outcome]: ...
+
+
+@runtime_checkable
+class DatasetStage(Stage, Protocol):
+    """A stage whose outcome for one track depends on all others."""
+
+    def process_dataset(
+        self,
+        partitions: Sequence[Partition],
+        parts: Mapping[str, Mapping[str, PartInfo]],
+        workspace: Workspace,
+        pools: Pools,
+    ) -> dict[str, list[tuple[str, Outcome]]]:
+        """By partition name: track id and outcome of every track that is ``ok`` in all inputs, in order."""
 
 
 @dataclass(slots=True)
@@ -174,7 +201,7 @@ def run_stage(
         parts: the parts of this partition's earlier stages by stage name.
 
     Raises:
-        BuildError: a person must act (disk full, no permission, harvest paused ...). Rows that were
+        BuildError: a person must act (disk full, no permission ...). Rows that were
             finished before are journalled.
     """
     started = time.monotonic()
@@ -217,25 +244,17 @@ def matches(reason: Reason, retry: frozenset[Reason | ReasonClass]) -> bool:
     return reason in retry or reason_class(reason) in retry
 
 
-_RECORD_NAMES = {f.name for f in fields(Known)} - {"track"}
-
-
 def _known_tracks(stage: Stage, partition: Partition, parts: Mapping[str, PartInfo]) -> list[Known]:
     """The partition's tracks that are ``ok`` in every input, in order, with the inputs' records."""
     records: dict[str, dict[str, Any]] = {}
     for name in stage.inputs:
-        rows = read_rows(parts[name].path, _record_type(name))
+        rows = read_rows(parts[name].path, RECORD_TYPES[name])
         records[name] = {row.track_id: row.outcome.record for row in rows if row.outcome.status is Status.OK}
     return [
         Known(track=track, **{name: records[name][track.track_id] for name in stage.inputs})
         for track in partition.tracks
         if all(track.track_id in records[name] for name in stage.inputs)
     ]
-
-
-def _record_type(stage_name: str) -> type:
-    assert stage_name in _RECORD_NAMES, f"{stage_name} is not an input a stage can read"
-    return {"harvest": Harvest, "audio": AudioFacts, "structure": Structure, "caption": Caption}[stage_name]
 
 
 def _partition_rows(

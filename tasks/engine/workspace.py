@@ -1,11 +1,12 @@
 """The folder of one dataset: parts of every stage, media, shards, manifest, models.
 
 runs/demo/
-  select/     harvest/  audio/  structure/  caption/     parts: <partition>-<key>.parquet
+  harvest/    audio/  structure/  caption/  fingerprint/  duplicates/     parts: <partition>-<key>.parquet
   shards/     <partition>-<key>.tar and its part
   features/   <partition>-<key>.npy and its part
   journal/    partitions in work
   manifest.parquet  shards.parquet  features.parquet  failures.parquet  build.json  CARD.md
+  forgotten.csv     tracks that were taken out for good
   models/     one folder per training run
 """
 
@@ -50,6 +51,10 @@ class Workspace:
     @property
     def failures(self) -> Path:
         return self.root / "failures.parquet"
+
+    @property
+    def forgotten(self) -> Path:
+        return self.root / "forgotten.csv"
 
     @property
     def summary(self) -> Path:

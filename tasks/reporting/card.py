@@ -18,6 +18,7 @@ from data_specs.publish import publish_bytes
 from data_specs.records import Sample
 from data_specs.spec import DatasetSpec
 from tasks.engine.workspace import Workspace
+from tasks.harvest.licenses import NOT_STATED
 from tasks.reporting.funnel import FunnelRow, funnel_cells
 from tasks.reporting.tables import markdown_table
 
@@ -30,6 +31,8 @@ class BuildReport:
 
     name: str
     workspace: str
+    selection: dict[str, int]
+    """How the source's rows became the selected tracks, see ``Selection.counts``."""
     funnel: tuple[FunnelRow, ...]
     num_samples: int
     num_shards: int
@@ -53,13 +56,19 @@ def read_summary(workspace: Workspace, mark: str) -> BuildReport | None:
 
 
 def write_summary(
-    spec: DatasetSpec, workspace: Workspace, rows: Sequence[FunnelRow], seconds: float, mark: str
+    spec: DatasetSpec,
+    workspace: Workspace,
+    selection: dict[str, int],
+    rows: Sequence[FunnelRow],
+    seconds: float,
+    mark: str,
 ) -> BuildReport:
     """Write both files and return what they say; ``mark`` names the parts they were made of."""
     samples = from_table(Sample, pq.read_table(workspace.manifest))
     report = BuildReport(
         name=spec.name,
         workspace=str(workspace.root),
+        selection=selection,
         funnel=tuple(rows),
         num_samples=len(samples),
         num_shards=len({sample.shard for sample in samples}),
@@ -69,22 +78,17 @@ def write_summary(
         seconds=seconds,
     )
     versions = {tool: version(tool) for tool in _TOOLS}
-    summary = {**to_dict(report), "parts": mark, "spec": _public(spec), "versions": versions}
+    summary = {**to_dict(report), "parts": mark, "spec": spec.model_dump(mode="json"), "versions": versions}
     publish_bytes(workspace.card, _card(spec, samples, report, versions).encode())
     publish_bytes(workspace.summary, json.dumps(summary, indent=1, sort_keys=True).encode())
     return report
-
-
-def _public(spec: DatasetSpec) -> dict[str, Any]:
-    """The spec without what names or opens somebody's network identity: this file travels with the dataset."""
-    return spec.model_dump(mode="json", exclude={"harvest": {"proxy", "cookies"}})
 
 
 def _card(spec: DatasetSpec, samples: Sequence[Sample], report: BuildReport, versions: dict[str, str]) -> str:
     durations = [sample.duration_s for sample in samples]
     words = [sample.num_words for sample in samples]
     splits = Counter(sample.split for sample in samples)
-    licences = Counter(sample.license or "not stated" for sample in samples)
+    licences = Counter(sample.license or NOT_STATED for sample in samples)
     front: dict[str, Any] = {
         "pretty_name": spec.name,
         "task_categories": ["audio-classification", "text-retrieval"],
@@ -110,6 +114,10 @@ def _card(spec: DatasetSpec, samples: Sequence[Sample], report: BuildReport, ver
 {spec.description}
 
 {markdown_table(facts)}
+
+## Selection
+
+{markdown_table([{"step": step, "count": str(count)} for step, count in report.selection.items()])}
 
 ## Funnel
 

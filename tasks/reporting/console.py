@@ -1,14 +1,45 @@
-"""What a terminal shows at the end of a build and of an evaluation."""
+"""What a terminal shows during a build, at its end, and after an evaluation."""
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
+from tasks.build import Build
+from tasks.engine.parts import PartInfo
 from tasks.reporting.card import BuildReport
 from tasks.reporting.funnel import funnel_cells
+from tasks.reporting.progress import Progress
 from tasks.reporting.retrieval import retrieval_caption, retrieval_cells
 from tasks.reporting.tables import plain_table
+
+
+class Console:
+    """A line every few seconds: how many tracks each stage has settled; and what deserves a line of its own."""
+
+    EVERY_S = 5.0
+
+    def __init__(self, build: Build) -> None:
+        self.progress = Progress(build)
+        self.started = self.told = time.monotonic()
+        self.guard = threading.Lock()
+
+    def row(self, stage: str, result: str) -> None:
+        self.progress.row(stage, result)
+        with self.guard:
+            now = time.monotonic()
+            if now - self.told < self.EVERY_S:
+                return
+            self.told = now
+        self.detail(self.progress.line())
+
+    def part(self, info: PartInfo) -> None:
+        self.progress.part(info)
+
+    def detail(self, text: str) -> None:
+        print(f"[{time.monotonic() - self.started:5.0f} s] {text}", flush=True)
 
 
 def built(report: BuildReport) -> str:

@@ -3,54 +3,68 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
+from data_specs.network import load_network
 from tasks.build import BuildConfig
+from tasks.engine.dataset_stage import find_dataset_parts
 from tasks.engine.parts import PartInfo, read_part_info
-from tasks.engine.stage import Partition, part_key
+from tasks.engine.schedule import AnyStage
+from tasks.engine.stage import DatasetStage, Partition, part_key
 from tasks.engine.workspace import Workspace
+from tasks.harvest.network import Network
+from tasks.harvest.standing import describe
 from tasks.reporting.tables import plain_table
 from tasks.select import select
 from tasks.stages import stages_of
 
+_Known = dict[str, dict[str, PartInfo]]
+"""Parts that are there, by partition and stage name."""
+
 
 def status(config: BuildConfig) -> str:
-    """Partitions done and tracks settled per stage.
+    """Partitions done and tracks settled per stage, and what the network identities may do.
 
     Raises:
         SpecError, BuildError: the spec or the source cannot be read.
     """
     spec, workspace = config.load()
     partitions = select(spec).partitions
-    stages = stages_of(spec)
-    parts: dict[str, dict[str, PartInfo]] = {partition.name: {} for partition in partitions}
+    network = Network(load_network(config.network))
+    known: _Known = {partition.name: {} for partition in partitions}
     rows = []
-    for stage in stages:
+    for stage in stages_of(spec, network):
+        done = _parts(stage, partitions, known, workspace)
         counts: Counter[str] = Counter()
-        in_work = 0
-        for partition in partitions:
-            known = parts[partition.name]
-            info = None
-            if set(stage.inputs) <= known.keys():
-                key = part_key(stage, partition, known)
-                path = workspace.part(stage.name, partition.name, key)
-                info = read_part_info(path, stage.name, partition.name, key)
-            if info is not None:
-                known[stage.name] = info
-                counts.update(info.counts)
-            else:
-                in_work += _journalled(workspace, stage.name, partition)
-        done = sum(stage.name in of_partition for of_partition in parts.values())
+        for info in done:
+            known[info.partition][stage.name] = info
+            counts.update(info.counts)
+        open_ones = [partition for partition in partitions if stage.name not in known[partition.name]]
         dropped = [f"{reason} {count}" for reason, count in counts.most_common() if reason != "ok"]
         rows.append(
             {
                 "stage": stage.name,
-                "partitions": f"{done}/{len(partitions)}",
+                "partitions": f"{len(done)}/{len(partitions)}",
                 "ok": str(counts["ok"]),
-                "in work": str(in_work),
+                "in work": str(sum(_journalled(workspace, stage.name, partition) for partition in open_ones)),
                 "dropped": ", ".join(dropped),
             }
         )
-    return f"{spec.name} in {workspace.root}: {sum(len(p.tracks) for p in partitions)} tracks\n\n{plain_table(rows)}"
+    head = f"{spec.name} in {workspace.root}: {sum(len(p.tracks) for p in partitions)} tracks"
+    return "\n".join([head, "", plain_table(rows), "", *describe(network.status())]).rstrip()
+
+
+def _parts(stage: AnyStage, partitions: Sequence[Partition], known: _Known, workspace: Workspace) -> list[PartInfo]:
+    ready = [partition for partition in partitions if set(stage.inputs) <= known[partition.name].keys()]
+    if isinstance(stage, DatasetStage):
+        complete = len(ready) == len(partitions)
+        return (find_dataset_parts(stage, partitions, known, workspace) or []) if complete else []
+    infos = []
+    for partition in ready:
+        key = part_key(stage, partition, known[partition.name])
+        info = read_part_info(workspace.part(stage.name, partition.name, key), stage.name, partition.name, key)
+        infos += [info] if info is not None else []
+    return infos
 
 
 def _journalled(workspace: Workspace, stage: str, partition: Partition) -> int:

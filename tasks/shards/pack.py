@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from data_specs.arrow import identity_fields, to_dict
 from data_specs.outcomes import Outcome, ok
 from data_specs.publish import publish_bytes
-from data_specs.records import AudioFacts, Caption, Harvest, Sample, ShardEntry, Structure
+from data_specs.records import AudioFacts, Caption, Harvest, Recording, Sample, ShardEntry, Structure
 from tasks.engine.parts import PartInfo, Row
 from tasks.engine.pools import Pools
 from tasks.engine.stage import Known, Partition
@@ -29,14 +29,13 @@ class ShardStage:
     name: ClassVar[str] = "shards"
     version: ClassVar[int] = 1
     record: ClassVar[type] = Sample
-    inputs: ClassVar[tuple[str, ...]] = ("harvest", "audio", "structure", "caption")
+    inputs: ClassVar[tuple[str, ...]] = ("harvest", "audio", "structure", "caption", "duplicates")
 
     def settings(self) -> Any:
         return {"format": SAMPLE_FORMAT}
 
     def basis(self, known: Known) -> Any:
-        harvest, audio, structure, caption = _records(known)
-        return [identity_fields(record) for record in (known.track, harvest, audio, structure, caption)]
+        return [identity_fields(record) for record in (known.track, *_records(known))]
 
     def keeps(self, row: Row, workspace: Workspace) -> bool:
         return False  # a row belongs to one tar
@@ -69,9 +68,9 @@ def sidecar(shard: Path) -> Path:
     return shard.with_suffix(".json")
 
 
-def _records(known: Known) -> tuple[Harvest, AudioFacts, Structure, Caption]:
-    assert known.harvest and known.audio and known.structure and known.caption
-    return known.harvest, known.audio, known.structure, known.caption
+def _records(known: Known) -> tuple[Harvest, AudioFacts, Structure, Caption, Recording]:
+    assert known.harvest and known.audio and known.structure and known.caption and known.duplicates
+    return known.harvest, known.audio, known.structure, known.caption, known.duplicates
 
 
 def _public_url(url: str) -> str:
@@ -81,7 +80,7 @@ def _public_url(url: str) -> str:
 
 def _tar_sample(known: Known, workspace: Workspace) -> TarSample:
     """Every sample has the same JSON keys: readers that infer columns from the first ones rely on it."""
-    harvest, audio, structure, caption = _records(known)
+    harvest, audio, structure, caption, recording = _records(known)
     track = known.track
     facts = {
         "format": SAMPLE_FORMAT,
@@ -94,7 +93,10 @@ def _tar_sample(known: Known, workspace: Workspace) -> TarSample:
         "artist": harvest.artist,
         "album": harvest.album,
         "channel": harvest.channel,
+        "channel_id": harvest.channel_id,
+        "upload_date": harvest.upload_date,
         "license": harvest.license,
+        "cluster": recording.cluster,
         "sample_rate_hz": 16_000,
         "duration_s": audio.duration_s,
         "audio_sha256": audio.sha256,
@@ -107,7 +109,7 @@ def _tar_sample(known: Known, workspace: Workspace) -> TarSample:
 
 
 def _sample(known: Known, shard: str, index: int) -> Sample:
-    harvest, audio, structure, caption = _records(known)
+    harvest, audio, structure, caption, recording = _records(known)
     return Sample(
         track_id=known.track.track_id,
         split=known.track.split,
@@ -123,8 +125,10 @@ def _sample(known: Known, shard: str, index: int) -> Sample:
         url=_public_url(known.track.url),
         title=known.track.title or harvest.title,
         artist=harvest.artist,
+        channel=harvest.channel,
         license=harvest.license,
         labels=known.track.labels,
+        cluster=recording.cluster,
         tempo_bpm=structure.tempo_bpm,
         key=structure.key,
     )

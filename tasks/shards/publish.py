@@ -104,7 +104,7 @@ def _failure(row: Row, stage: str, split_url: dict[str, tuple[str, str]]) -> dic
     return {
         "track_id": row.track_id,
         "split": split,
-        "url": url,
+        "url": None if reason is Reason.FORGOTTEN else url,
         "stage": stage,
         "reason": str(reason),
         "class": str(reason_class(reason)),

@@ -32,8 +32,10 @@ def config(folder: Path, port: int) -> BuildConfig:
     source = {"type": "rendered", "num_songs": 12, "port": port, "min_duration_s": 30, "max_duration_s": 34}
     spec = {"name": "flow", "source": source, "split": {"test_percent": 40}, "partition_size": 8}
     path = folder / "flow.yaml"
-    path.write_text(yaml.safe_dump({**spec, "audio": {"min_duration_s": 20}, "harvest": {"attempts": 1}}))
-    return BuildConfig(spec=str(path), workspace=str(folder / "work"), processes=2)
+    path.write_text(yaml.safe_dump({**spec, "audio": {"min_duration_s": 20}}))
+    network = folder / "network.yaml"
+    network.write_text("attempts: 1\n")
+    return BuildConfig(spec=str(path), workspace=str(folder / "work"), network=str(network), processes=2)
 
 
 def artifacts() -> dict[str, Any]:
@@ -80,8 +82,9 @@ def test_retrain_builds_trains_and_evaluates_as_subflows(tmp_path: Path, free_po
 def test_a_task_run_per_stage_and_partition_and_none_for_what_exists(tmp_path: Path, free_port: int) -> None:
     build = config(tmp_path, free_port)
     first = build_dataset(build, return_state=True)
-    stages = ("harvest", "audio", "structure", "caption", "shards", "features")
-    expected = {f"{stage} {partition.name}" for stage in stages for partition in select(build.load()[0]).partitions}
+    stages = ("harvest", "audio", "structure", "caption", "fingerprint", "shards", "features")
+    partitions = select(build.load()[0]).partitions
+    expected = {f"{stage} {partition.name}" for stage in stages for partition in partitions} | {"duplicates"}
     assert {run.name for run in task_runs(first.state_details.flow_run_id, len(expected))} == expected
     second = build_dataset(build, return_state=True)
     assert second.is_completed()

@@ -92,6 +92,8 @@ def test_a_changed_caption_setting_redoes_captions_and_shards_only(copy: tuple[P
         "audio": 0,
         "structure": 0,
         "caption": 6,
+        "fingerprint": 0,
+        "duplicates": 0,
         "shards": 6,
         "features": 0,
     }

@@ -6,15 +6,15 @@ import errno
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from data_specs.outcomes import Outcome, failed, ok, rejected
 from data_specs.reasons import Reason
-from data_specs.records import AudioFacts, Harvest, Track
-from tasks.engine.parts import PartInfo, Row
+from data_specs.records import AudioFacts, Harvest, Recording, Track
+from tasks.engine.parts import PartInfo, Row, read_rows
 from tasks.engine.pools import PoolKind, Pools
 from tasks.engine.stage import Known, Partition
 from tasks.engine.workspace import Workspace
@@ -115,10 +115,14 @@ class ToyAudio:
             pcm_sha256=track_id,
             num_bytes=0,
             duration_s=60.0,
+            container_duration_s=None,
+            gap_s=0.0,
             source_sample_rate_hz=44_100,
             source_channels=2,
             loudness_lufs=None,
+            loudness_range_lu=None,
             peak_dbfs=-1.0,
+            side_db=None,
             silence_ratio=0.9 if track_id.startswith("quiet") else 0.0,
             longest_silence_s=0.0,
             clipping_ratio=0.0,
@@ -155,3 +159,48 @@ class ToyFile:
     ) -> list[Outcome]:
         (workspace.root / f"{partition.name}.txt").write_text(" ".join(known.track.track_id for known in tracks))
         return [ok(known.track) for known in tracks]
+
+
+@dataclass(frozen=True, slots=True)
+class ToyTwins:
+    """A stage over the dataset: of tracks whose ids end alike the first one stays."""
+
+    name: ClassVar[str] = "duplicates"
+    version: ClassVar[int] = 1
+    record: ClassVar[type] = Recording
+    inputs: ClassVar[tuple[str, ...]] = ("audio",)
+
+    def settings(self) -> Any:
+        return None
+
+    def basis(self, known: Known) -> Any:
+        return None
+
+    def keeps(self, row: Row, workspace: Workspace) -> bool:
+        return False
+
+    def is_whole(self, part: Path, info: PartInfo) -> bool:
+        return True
+
+    def process_dataset(
+        self,
+        partitions: Sequence[Partition],
+        parts: Mapping[str, Mapping[str, PartInfo]],
+        workspace: Workspace,
+        pools: Pools,
+    ) -> dict[str, list[tuple[str, Outcome]]]:
+        note(workspace.root, "duplicates", "all")
+        first: dict[str, str] = {}
+        outcomes: dict[str, list[tuple[str, Outcome]]] = {}
+        for of in partitions:
+            rows = [row for row in read_rows(parts[of.name]["audio"].path, AudioFacts) if row.outcome.reason is None]
+            outcomes[of.name] = []
+            for row in rows:
+                cluster = first.setdefault(row.track_id[-1], row.track_id)
+                twin = None if cluster == row.track_id else cluster
+                record = Recording(
+                    track_id=row.track_id, cluster=cluster, cluster_size=1, match=twin, error_rate=None, overlap_s=None
+                )
+                outcome = ok(record) if twin is None else rejected(record, Reason.DUPLICATE, f"as {twin}")
+                outcomes[of.name].append((row.track_id, outcome))
+        return outcomes
