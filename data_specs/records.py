@@ -124,7 +124,7 @@ class Recording:
     """Id of the member that is kept: equal for all tracks of one recording, the track's own where it is unique."""
     cluster_size: int
     match: str | None
-    """The track or evaluation file that it was found equal to; None where it is unique."""
+    """The track or evaluation file that it has a passage or all in common with; None where it is unique."""
     error_rate: float | None
     """Share of differing fingerprint bits over the overlap with ``match``; 0 for equal samples."""
     overlap_s: float | None

@@ -139,13 +139,19 @@ class AudioSettings(Settings):
 
 
 class DuplicateSettings(Settings):
-    """When two tracks count as one recording, and what becomes of them."""
+    """When two tracks count as one recording, and what becomes of them.
+
+    A shorter common passage (a medley, a sample) makes no duplicate, but it too never stands in two splits.
+    """
 
     keep: Literal["one", "all"] = Field(
         "one", description="One track per recording, or all that share the split of the first one"
     )
     max_error_rate: float = Field(0.2, gt=0, lt=0.5, description="Differing bits of two aligned fingerprints")
-    min_overlap_s: float = Field(20.0, gt=0, description="Shortest common passage of two tracks")
+    min_overlap_s: float = Field(20.0, gt=0, description="Shortest common passage that counts at all")
+    min_share: float = Field(
+        0.5, gt=0, le=1, description="Of the shorter track, that must be common for the two to be one recording"
+    )
 
 
 class EvaluationSettings(Settings):

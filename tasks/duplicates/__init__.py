@@ -1,0 +1,1 @@
+"""Which tracks are one recording, and which are among what models are measured on."""
