@@ -88,6 +88,9 @@ class _Pretend:
         rows = [
             Row(track_id=t.track_id, row_key="x", outcome=ok(r)) for t, r in zip(partition.tracks, records, strict=True)
         ]
+        beside = {"shards": ".tar", "features": ".npy"}.get(stage.name)
+        if beside is not None:
+            publish_bytes(path.with_suffix(beside), b"")
         if stage.name == "shards":
             entry = {"shard": f"{path.stem}.tar", "split": partition.split, "sha256": "0" * 64, "num_bytes": 1}
             more = {"num_samples": len(rows), "duration_s": 288.0 * len(rows)}

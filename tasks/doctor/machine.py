@@ -18,6 +18,7 @@ from tasks.doctor.finding import Finding
 from tasks.doctor.programs import release_date
 from tasks.engine.errors import BuildError
 from tasks.harvest.ledger import state_folder
+from tasks.select import select
 
 MEDIA_BYTES, AUDIO_BYTES, SHARD_BYTES = 4_700_000, 6_200_000, 6_200_000
 """Estimates per track: the media file as it is downloaded, its 16 kHz FLAC file, and its sample in a shard."""
@@ -26,12 +27,19 @@ _GIB = 2**30
 
 
 def machine_findings(spec: DatasetSpec | None, workspace: Path | None) -> Iterator[Finding]:
-    """Whether the disk holds the dataset, the folders can be written and the clock can be true."""
+    """Whether the source can be read, the disk holds the dataset, the folders can be written, the clock can be true."""
+    num_tracks = None
+    if spec is not None:
+        try:
+            num_tracks = len(select(spec).tracks)
+            yield Finding("source", "ok", f"{spec.source.type}: {num_tracks:,} tracks, see `collap plan`")
+        except BuildError as error:
+            yield Finding("source", "problem", str(error))
     if workspace is not None:
         folder = _folder_finding("workspace", workspace)
         yield folder
-        if folder.level == "ok":
-            yield _disk_finding(spec, workspace)
+        if folder.level == "ok" and spec is not None and num_tracks is not None:
+            yield disk_finding(num_tracks, workspace, copies_media=not isinstance(spec.source, LocalSource))
     try:
         yield _folder_finding("state folder", state_folder())
     except BuildError as error:
@@ -62,15 +70,12 @@ def _folder_finding(name: str, folder: Path) -> Finding:
     return Finding(name, "ok", str(folder))
 
 
-def _disk_finding(spec: DatasetSpec | None, workspace: Path) -> Finding:
+def disk_finding(num_tracks: int, workspace: Path, *, copies_media: bool) -> Finding:
+    """Whether what is not yet in the workspace of so many tracks will fit beside it."""
     free = shutil.disk_usage(_existing(workspace)).free
-    copied = MEDIA_BYTES if spec is None or not isinstance(spec.source, LocalSource) else 0
-    per_track = copied + AUDIO_BYTES + SHARD_BYTES
-    text = f"{free / _GIB:.1f} GiB free"
-    if spec is None or spec.limit is None:
-        return Finding("disk", "ok", f"{text}: room for about {free // per_track} more tracks; no limit was given")
-    missing = max(0, spec.limit * per_track - _size(workspace))
-    text += f", about {missing / _GIB:.1f} GiB more needed for {spec.limit} tracks"
+    per_track = (MEDIA_BYTES if copies_media else 0) + AUDIO_BYTES + SHARD_BYTES
+    missing = max(0, num_tracks * per_track - _size(workspace))
+    text = f"{free / _GIB:.1f} GiB free, about {missing / _GIB:.1f} GiB more needed for {num_tracks:,} tracks"
     if missing > free:
         return Finding("disk", "problem", f"{text}; free some space, choose another workspace or a lower limit")
     return Finding("disk", "warning" if missing > 0.8 * free else "ok", text)

@@ -71,7 +71,7 @@ def _solver_version() -> str | None:
 
 def _runtime_findings(network: NetworkSettings) -> Iterator[Finding]:
     enabled = network.js_runtimes or tuple(yt_dlp.parse_options([]).ydl_opts["js_runtimes"])
-    usable = []
+    usable, unusable = [], []
     for name, kind in supported_js_runtimes.value.items():
         info = kind().info
         needed = ".".join(map(str, kind.MIN_SUPPORTED_VERSION))
@@ -80,16 +80,17 @@ def _runtime_findings(network: NetworkSettings) -> Iterator[Finding]:
                 yield Finding(name, "problem", f"in js_runtimes but not found; install version {needed} or later")
         elif not info.supported:
             text = f"{_where(info)} is too old for yt-dlp, it needs {needed}"
-            yield Finding(name, "problem" if name in network.js_runtimes else "ok", text)
+            unusable.append(f"{name} {text}")
+            if name in network.js_runtimes:
+                yield Finding(name, "problem", text)
         else:
             usable.append(name)
             yield Finding(name, "ok", _where(info) + ("" if name in enabled else ", not in js_runtimes"))
     if not set(usable) & set(enabled):
         deno = ".".join(map(str, supported_js_runtimes.value["deno"].MIN_SUPPORTED_VERSION))
         fix = f"js_runtimes: [{usable[0]}] in the network file" if usable else f'pip install "deno>={deno}"'
-        yield Finding(
-            "javascript", "warning", f"no runtime to use: YouTube then shows yt-dlp one client and few formats; {fix}"
-        )
+        why = f"no runtime to use ({'; '.join(unusable)})" if unusable else "no runtime to use"
+        yield Finding("javascript", "warning", f"{why}: YouTube then shows yt-dlp one client and few formats; {fix}")
 
 
 def _where(info: JsRuntimeInfo) -> str:

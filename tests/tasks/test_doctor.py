@@ -15,7 +15,7 @@ from yt_dlp.globals import supported_js_runtimes
 from data_specs.network import Identity, NetworkSettings
 from data_specs.spec import DatasetSpec, LocalSource, RenderedSource
 from tasks.doctor import Finding, doctor, report
-from tasks.doctor.machine import clock_finding
+from tasks.doctor.machine import clock_finding, disk_finding
 from tasks.doctor.programs import age_finding, solver_finding
 
 DAY_S = 86_400
@@ -115,7 +115,9 @@ def test_a_runtime_that_is_there_but_not_in_use(bin_folder: Path) -> None:
 
 def test_a_runtime_that_was_asked_for_and_does_not_do(bin_folder: Path) -> None:
     program(bin_folder, "node", "v20.20.2")
-    assert found()["node"].level == "ok", "nobody asked for it"
+    unasked = found()
+    assert "node" not in unasked, "nobody asked for it"
+    assert "node 20.20.2" in unasked["javascript"].text
     findings = found(NetworkSettings(js_runtimes=("node", "bun")))
     assert (findings["node"].level, "it needs 22.0.0" in findings["node"].text) == ("problem", True)
     assert (findings["bun"].level, "not found" in findings["bun"].text) == ("problem", True)
@@ -177,15 +179,10 @@ def test_a_network_file_with_mistakes_tells_each_once(tmp_path: Path) -> None:
 
 def test_a_disk_that_is_too_small(tmp_path: Path) -> None:
     free = shutil.disk_usage(tmp_path).free
-    per_track = 4_700_000 + 6_200_000 + 6_200_000
-    too_many, as_local = int(free * 1.1) // per_track, LocalSource(folder=str(tmp_path))
-    assert found(workspace=tmp_path, source=RenderedSource(), limit=too_many)["disk"].level == "problem"
-    assert found(workspace=tmp_path, source=as_local, limit=too_many)["disk"].level != "problem", "nothing is copied"
-    assert (
-        found(workspace=tmp_path, source=RenderedSource(), limit=int(free * 0.9) // per_track)["disk"].level
-        == "warning"
-    )
-    assert "no limit" in found(workspace=tmp_path, source=RenderedSource())["disk"].text
+    too_many = int(free * 1.1) // (4_700_000 + 6_200_000 + 6_200_000)
+    assert disk_finding(too_many, tmp_path, copies_media=True).level == "problem"
+    assert disk_finding(too_many, tmp_path, copies_media=False).level != "problem"
+    assert disk_finding(int(too_many * 0.8), tmp_path, copies_media=True).level == "warning"
 
 
 def test_what_a_build_has_written_is_not_needed_again(tmp_path: Path) -> None:
@@ -193,6 +190,12 @@ def test_what_a_build_has_written_is_not_needed_again(tmp_path: Path) -> None:
         file.truncate(171_000_000)  # sparse: ten tracks
     text = found(workspace=tmp_path, source=RenderedSource(), limit=10)["disk"].text
     assert "about 0.0 GiB more needed for 10 tracks" in text
+
+
+def test_a_source_that_cannot_be_read(tmp_path: Path) -> None:
+    findings = found(workspace=tmp_path, source=LocalSource(folder=str(tmp_path / "gone")))
+    assert findings["source"].level == "problem"
+    assert "set source.folder" in findings["source"].text
 
 
 @pytest.fixture
