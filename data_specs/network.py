@@ -8,17 +8,23 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from data_specs.hashing import digest
+from data_specs.sites import site_of
 from data_specs.spec import Settings, SpecError, explain
 
 __all__ = ["Identity", "NetworkSettings", "load_network"]
 
 YOUTUBE_REQUESTS_PER_HOUR = 180.0
 """yt-dlp's wiki gives about 300 videos an hour for a guest session; its preset ``-t sleep`` makes about 180."""
+
+CANARIES = {"youtube.com": "https://www.youtube.com/watch?v=jNQXAC9IVRw"}
+
+_PORTS = {"http": 80, "https": 443, "socks4": 1080, "socks4a": 1080, "socks5": 1080, "socks5h": 1080}
 
 _WINDOW = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 
@@ -28,7 +34,7 @@ class Identity(Settings):
 
     name: str = Field("direct", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")
     requests_per_hour: float = Field(
-        YOUTUBE_REQUESTS_PER_HOUR, gt=0, le=36_000, description="Upper bound on tracks begun per hour and site"
+        YOUTUBE_REQUESTS_PER_HOUR, ge=0.1, le=36_000, description="Upper bound on tracks begun per hour and site"
     )
     window: str | None = Field(None, description="Only at these hours of the day, UTC: 22:00-08:00")
     proxy: str | None = Field(None, description="http(s):// or socks5:// address; direct when empty")
@@ -53,7 +59,7 @@ class Identity(Settings):
     @property
     def key(self) -> str:
         """Equal for equal address and cookie jar, whatever the name: processes that agree on it share one budget."""
-        return digest(self.proxy or "", self.cookies or "")
+        return digest(_one_spelling(self.proxy or ""), self.cookies or "")
 
 
 class NetworkSettings(Settings):
@@ -65,16 +71,33 @@ class NetworkSettings(Settings):
     cooldown_s: float = Field(
         3600.0, ge=60, description="Pause of an identity after a bot check or rate limit; doubles while it lasts"
     )
-    longest_cooldown_s: float = Field(86_400.0, ge=60)
+    longest_cooldown_s: float = Field(86_400.0, ge=60, le=30 * 86_400)
     canary: dict[str, str] = Field(
-        {"youtube.com": "https://www.youtube.com/watch?v=jNQXAC9IVRw"},
-        description="By site, an address that is known to be there: tells a block from a deletion",
+        CANARIES,
+        description="By site, an address that is known to be there: tells a block from a deletion until a track "
+        "came through. Added to those that are known",
     )
     youtube: dict[str, tuple[str, ...]] = Field(
         {}, description="Arguments of yt-dlp's YouTube extractor, e.g. player_client: [web]"
     )
     js_runtimes: tuple[str, ...] = Field((), description="deno, node, bun or quickjs; yt-dlp's default when empty")
     options: dict[str, Any] = Field({}, description="Further options of yt_dlp.YoutubeDL by their API names")
+
+    @field_validator("canary")
+    @classmethod
+    def _are_of_their_sites(cls, canary: dict[str, str]) -> dict[str, str]:
+        for site, address in canary.items():
+            try:
+                sites = site_of(f"https://{site}/"), site_of(address)
+            except ValueError as error:
+                raise ValueError(f"{site}: {error}") from error
+            if urlsplit(address).scheme not in ("http", "https"):
+                raise ValueError(f"{site}: {address}: expected an address that begins with http:// or https://")
+            if sites[0] != site:
+                raise ValueError(f"{site}: the site is called {sites[0]} here; name it so")
+            if sites[1] != site:
+                raise ValueError(f"{site}: {address} is of {sites[1]}, which says nothing about {site}")
+        return CANARIES | canary
 
     @model_validator(mode="after")
     def _are_different(self) -> NetworkSettings:
@@ -93,6 +116,18 @@ class NetworkSettings(Settings):
         return self
 
 
+def _one_spelling(proxy: str) -> str:
+    """The same text for every way to write one proxy: case, a default port, a slash at the end."""
+    try:
+        parts = urlsplit(proxy)
+        port = parts.port
+    except ValueError:
+        return proxy  # no address; the harvest says so before it begins
+    scheme, host = parts.scheme.lower(), (parts.hostname or "").rstrip(".")
+    user, at, _ = parts.netloc.rpartition("@")
+    return f"{scheme}://{user}{at}{host}:{port or _PORTS.get(scheme, '')}{parts.path.rstrip('/')}" if host else proxy
+
+
 def load_network(path: str | Path | None) -> NetworkSettings:
     """Read and validate a network file; None gives one direct identity at the default pace.
 
@@ -105,22 +140,30 @@ def load_network(path: str | Path | None) -> NetworkSettings:
         return NetworkSettings()
     path = Path(path)
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SpecError(f"no network file at {path}; deployments/network.yaml is an example to copy") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"cannot read network file {path}: {error}") from error
+    except yaml.YAMLError as error:
+        # Without the line itself, which pyyaml quotes: it may hold a password.
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark is not None else ""
+        raise SpecError(f"{path}{where} is not valid YAML: {getattr(error, 'problem', None)}") from None
+    if raw is None:
+        raise SpecError(f"network file {path} is empty; leave --network out for one direct identity")
     if not isinstance(raw, dict):
         raise SpecError(f"{path}: expected a mapping with the field 'identities', got {type(raw).__name__}")
+    folder = path.resolve().parent
+
+    def absolute(identity: Identity) -> Identity:
+        if identity.cookies is None:
+            return identity
+        return identity.model_copy(update={"cookies": str((folder / Path(identity.cookies).expanduser()).resolve())})
+
     try:
         settings = NetworkSettings.model_validate(raw)
+        identities = [absolute(identity).model_dump() for identity in settings.identities]
+        return NetworkSettings.model_validate({**settings.model_dump(), "identities": identities})
     except ValidationError as error:
-        raise SpecError(explain(error, str(path))) from error
-    folder = path.resolve().parent
-    identities = tuple(
-        identity.model_copy(update={"cookies": str((folder / Path(identity.cookies).expanduser()).resolve())})
-        if identity.cookies
-        else identity
-        for identity in settings.identities
-    )
-    return NetworkSettings.model_validate({**settings.model_dump(), "identities": [i.model_dump() for i in identities]})
+        raise SpecError(explain(error, str(path))) from None  # its cause quotes what it was given

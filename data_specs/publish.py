@@ -84,6 +84,19 @@ def publish_bytes(path: Path, data: bytes) -> Published:
     return published
 
 
+def publish_file(source: Path, path: Path) -> None:
+    """``publish`` for a file that lies on the same file system already: flushed to disk and renamed.
+
+    Raises:
+        OSError: as ``publish``; also where ``source`` is on another file system.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(source, "rb") as file:
+        os.fsync(file.fileno())
+    os.replace(source, path)
+    _sync_folder(path.parent)
+
+
 def sweep(folder: Path) -> int:
     """Remove the temporary files that killed runs left below ``folder``; return how many.
 

@@ -84,7 +84,14 @@ _TRANSIENT = {
     Reason.WORKER_CRASHED,
     Reason.INTERNAL_ERROR,
 }
-_SESSION = {Reason.RATE_LIMITED, Reason.BOT_CHECK, Reason.LOGIN_REQUIRED, Reason.GEO_BLOCKED, Reason.AGE_RESTRICTED}
+_SESSION = {
+    Reason.RATE_LIMITED,
+    Reason.BOT_CHECK,
+    Reason.LOGIN_REQUIRED,
+    Reason.GEO_BLOCKED,
+    Reason.AGE_RESTRICTED,
+    Reason.FORBIDDEN,  # of a page: more often our address than the work
+}
 _OPERATOR = {Reason.FILE_MISSING, Reason.FILE_CHANGED, Reason.PERMISSION_DENIED}
 
 

@@ -6,6 +6,7 @@ parts. How *fast* a build runs (processes, connections) is not declared here, se
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -229,7 +230,11 @@ def load_spec(path: str | Path) -> DatasetSpec:
 
 
 def explain(error: ValidationError, where: str) -> str:
-    """One line per wrong field: its dotted name, what was wrong and the value that was given."""
+    """One line per wrong field: its dotted name, what was wrong and the value that was given.
+
+    A mapping or a list is not shown, nor any text or unknown field of a network file: they may hold a password.
+    """
+    is_network = error.title == "NetworkSettings"
     lines = []
     for item in error.errors():
         # A discriminated union repeats its tag in the location; a reader wants the YAML path.
@@ -237,12 +242,20 @@ def explain(error: ValidationError, where: str) -> str:
         tags = {"local", "urls", "audioset", "rendered"}
         field = ".".join(n for n in names if (n not in tags or n == names[-1]) and "[" not in n)
         if item["type"] == "extra_forbidden":
-            lines.append(f"{where}: unknown field '{field}' (value {item['input']!r}); remove it or correct its name")
+            value = "" if is_network else f" (value {_shown(item['input'])})"
+            lines.append(f"{where}: unknown field '{field}'{value}; remove it or correct its name")
         elif item["type"] == "missing":
             lines.append(f"{where}: field '{field}' is missing")
         else:
-            lines.append(f"{where}: field '{field}' = {item['input']!r}: {item['msg']}")
+            value = "a text" if is_network and isinstance(item["input"], str) else _shown(item["input"])
+            lines.append(f"{where}: " + (f"field '{field}' = {value}: " if field else "") + item["msg"])
     return "\n".join(lines)
+
+
+def _shown(value: Any) -> str:
+    if value is None or isinstance(value, (str, int, float)):
+        return re.sub(r"//\S*@", "//***@", repr(value))
+    return "a mapping" if isinstance(value, (dict, BaseModel)) else f"a {type(value).__name__}"
 
 
 def _absolute_paths(spec: DatasetSpec, folder: Path) -> DatasetSpec:

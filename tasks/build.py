@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -19,6 +19,7 @@ from data_specs.hashing import digest
 from data_specs.network import load_network
 from data_specs.reasons import Reason, ReasonClass
 from data_specs.spec import DatasetSpec, LocalSource, RenderedSource, load_spec
+from tasks.duplicates.evaluation import evaluation_fingerprints, evaluation_identity
 from tasks.engine.dataset_stage import run_dataset_stage
 from tasks.engine.errors import BuildError
 from tasks.engine.parts import PartInfo
@@ -28,8 +29,8 @@ from tasks.engine.stage import DatasetStage, Partition, PartitionStage, StageRun
 from tasks.engine.workspace import Workspace
 from tasks.harvest.network import Network
 from tasks.harvest.ytdlp import check_network
-from tasks.reporting.card import BuildReport, read_summary, write_summary
-from tasks.reporting.funnel import funnel
+from tasks.reporting.card import BuildReport, dataset_name, read_summary, write_summary
+from tasks.reporting.funnel import FunnelRow, funnel
 from tasks.select import Selection, select
 from tasks.shards.publish import publish_failures, publish_tables
 from tasks.stages import stages_of
@@ -76,6 +77,7 @@ class Build:
     stages: tuple[AnyStage, ...]
     run: StageRun
     network: Network
+    forgotten: frozenset[str]
     started: float
 
     def slots(self) -> dict[str, int]:
@@ -84,7 +86,16 @@ class Build:
 
     def stream(self, submit: Submit, on_part: Callable[[PartInfo], None]) -> dict[str, dict[str, PartInfo]]:
         cancel = self.run.pools.cancel
+        selected = {track.track_id for track in self.selection.tracks}
+        strangers = sorted(self.forgotten - selected)
+        if strangers:
+            self.run.on_detail(
+                f"{len(strangers)} of {len(self.forgotten)} ids in {self.workspace.forgotten} are not among the "
+                f"selected tracks, e.g. {', '.join(strangers[:3])}"
+            )
         try:
+            # What only shows when all is harvested would show after weeks: read it first, it is kept for then.
+            evaluation_fingerprints(self.spec.evaluation, self.workspace, self.run.pools)
             return stream(self.stages, self.selection.partitions, self.slots(), submit, on_part, on_error=cancel)
         except BaseException:
             cancel()  # Ctrl-C, a cancelled flow run: stop at the next track, not at the end of the partition
@@ -112,13 +123,23 @@ class Build:
         origin = {track.track_id: (track.split, track.url) for track in self.selection.tracks}
         publish_failures(parts, records, origin, self.workspace)
         if not any(info["shards"].counts.get("ok") for info in parts.values()):
-            reasons = [f"{row.stage}: {reason} {n}" for row in rows for reason, n in row.reasons.items()]
-            raise BuildError(
-                f"none of {len(self.selection.tracks)} tracks survived ({'; '.join(reasons)}); "
-                f"{self.workspace.failures} has a row per track"
-            )
+            raise BuildError(self._why_nothing_is_left(rows))
         publish_tables(parts, self.workspace)
         return write_summary(self.spec, self.workspace, counts, rows, self._seconds(), mark)
+
+    def _why_nothing_is_left(self, rows: Sequence[FunnelRow]) -> str:
+        reasons = [f"{row.stage}: {reason} {n}" for row in rows for reason, n in row.reasons.items()]
+        dropped = pq.read_table(self.workspace.failures, columns=["class", "detail"]).to_pylist()
+        examples = [row["detail"] for row in dropped if row["detail"]][:1]
+        again = [row for row in dropped if row["class"] == str(ReasonClass.TRANSIENT)]
+        return "; ".join(
+            [
+                f"none of {len(self.selection.tracks)} tracks survived ({'; '.join(reasons)})",
+                *(f"e.g. {example}" for example in examples),
+                *(["what time can mend is tried again with --retry transient"] if again else []),
+                f"{self.workspace.failures} has a row per track",
+            ]
+        )
 
     def _seconds(self) -> float:
         return round(time.monotonic() - self.started, 2)
@@ -140,9 +161,15 @@ def open_build(config: BuildConfig) -> Iterator[Build]:
             f"workspace {workspace.root} lies inside source.folder {spec.source.folder}, so the build would take its "
             "own files for music; choose a workspace elsewhere"
         )
+    evaluation_identity(spec.evaluation)
     selection = select(spec)
     with ExitStack() as stack:
         stack.enter_context(workspace.locked())
+        holds = dataset_name(workspace)
+        if holds not in (None, spec.name):
+            raise BuildError(
+                f"workspace {workspace.root} holds the dataset '{holds}', the spec is '{spec.name}': choose another one"
+            )
         pools = stack.enter_context(Pools(config.downloads, config.processes or os.cpu_count() or 1))
         if isinstance(spec.source, RenderedSource):
             from tasks.demo.site import Site
@@ -152,9 +179,10 @@ def open_build(config: BuildConfig) -> Iterator[Build]:
         run = StageRun(workspace=workspace, pools=pools, retry=retry, refetch=_to_fetch_again(workspace, retry))
         network = stack.enter_context(Network(settings, stopped=pools.stopped))
         network.on_event = lambda text: run.on_detail(text)  # whoever listens may be set later
-        stages = stages_of(spec, network, purge(workspace))
+        forgotten = purge(workspace)
+        stages = stages_of(spec, network, forgotten)
         stack.callback(run.drain)
-        yield Build(spec, workspace, selection, stages, run, network, started)
+        yield Build(spec, workspace, selection, stages, run, network, forgotten, started)
 
 
 # Faults that the audio stage finds in a file and that another download can mend.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 import signal
 import sys
@@ -53,7 +54,12 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--workspace", help="folder of the build (default: runs/<name of the dataset>)")
     build.add_argument("--limit", type=int, help="only the first N tracks of the fixed order")
     build.add_argument(
-        "--retry", nargs="+", default=(), metavar="REASON", help="try dropped tracks again: reasons or their classes"
+        "--retry",
+        nargs="+",
+        default=(),
+        type=_reason,
+        metavar="REASON",
+        help="try dropped tracks again: reasons or their classes",
     )
     build.add_argument("--network", help="network file: identities, pace, cookies (deployments/network.yaml is one)")
     build.add_argument("--downloads", type=int, default=4, help="tracks fetched at the same time (default: 4)")
@@ -81,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
 
     forget = commands.add_parser("forget", help="take tracks out of a dataset for good")
     forget.add_argument("spec")
-    forget.add_argument("tracks", nargs="+", metavar="TRACK_ID", help="an id that begins with '-' after a '--'")
+    forget.add_argument("tracks", nargs="+", metavar="TRACK_ID", help="put -- before ids of which one begins with '-'")
     forget.add_argument("--note", default="", help="why, for forgotten.csv")
     forget.add_argument("--workspace")
     forget.add_argument("--limit", type=int)
@@ -119,6 +125,17 @@ def _build(options: argparse.Namespace) -> None:
         processes=options.processes,
     )
     print(built(build(config, Console)))
+
+
+def _reason(name: str) -> str:
+    """A reason or a class of reasons, as an argument."""
+    from data_specs.reasons import Reason, ReasonClass
+
+    known = [*ReasonClass, *Reason]
+    if name not in known:
+        near = difflib.get_close_matches(name, known) or list(ReasonClass)
+        raise argparse.ArgumentTypeError(f"{name!r} is no reason and no class of reasons; near it: {', '.join(near)}")
+    return name
 
 
 def _status(options: argparse.Namespace) -> None:

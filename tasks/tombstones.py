@@ -11,6 +11,7 @@ import csv
 import io
 import json
 import os
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +27,7 @@ from tasks.engine.errors import BuildError
 from tasks.engine.parts import Row, read_rows, write_part
 from tasks.engine.stage import RECORD_TYPES
 from tasks.engine.workspace import Workspace
+from tasks.select.order import TRACK_ID
 
 TOMBSTONE = "taken out at somebody's request, see forgotten.csv"
 
@@ -49,17 +51,31 @@ def forget(workspace: Workspace, track_ids: Sequence[str], note: str = "") -> li
 
 
 def read_forgotten(workspace: Workspace) -> dict[str, dict[str, str]]:
-    """The rows of the list by track id.
+    """The rows of the list by track id; people edit it, so blanks and a byte order mark do no harm.
 
     Raises:
-        BuildError: it has no column ``track_id``.
+        BuildError: it is no UTF-8 CSV with a column ``track_id``, or an id is none.
     """
-    if not workspace.forgotten.exists():
+    path = workspace.forgotten
+    if not path.exists():
         return {}
-    reader = csv.DictReader(io.StringIO(workspace.forgotten.read_text(encoding="utf-8")))
+    try:
+        reader = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig")))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BuildError(f"cannot read {path}: {error}; save it as CSV in UTF-8") from error
     if "track_id" not in (reader.fieldnames or ()):
-        raise BuildError(f"{workspace.forgotten} has no column 'track_id'; its first line is {','.join(_COLUMNS)}")
-    return {row["track_id"]: {name: row.get(name) or "" for name in _COLUMNS} for row in reader}
+        raise BuildError(
+            f"{path} has no column 'track_id' but {reader.fieldnames}; its first line must be {','.join(_COLUMNS)}"
+        )
+    rows = {}
+    for row in reader:
+        track_id = (row["track_id"] or "").strip()
+        if not re.fullmatch(TRACK_ID, track_id):  # it names files that will be removed
+            raise BuildError(
+                f"{path}, line {reader.line_num}: {track_id!r} is no track id: 1 to 80 letters, digits, '-' and '_'"
+            )
+        rows[track_id] = {name: row.get(name) or "" for name in _COLUMNS} | {"track_id": track_id}
+    return rows
 
 
 def purge(workspace: Workspace) -> frozenset[str]:
@@ -79,9 +95,7 @@ def purge(workspace: Workspace) -> frozenset[str]:
 
 
 def _purge(workspace: Workspace, ids: frozenset[str]) -> None:
-    for table in (workspace.summary, workspace.manifest, workspace.shards, workspace.features, workspace.failures):
-        table.unlink(missing_ok=True)  # published again by the next build; the summary first: it vouches for them
-    workspace.card.unlink(missing_ok=True)
+    workspace.withdraw()
     for journal in (workspace.root / "journal").glob("*.jsonl"):
         _purge_journal(journal, ids)
     for stage in (*RECORD_TYPES, *_PACKED):

@@ -19,6 +19,8 @@ from tasks.harvest.ytdlp import check_network
 SOON_S = 14 * 86_400.0
 """About as long as a large harvest takes."""
 
+_END_OF_CALENDAR_S = datetime.max.replace(tzinfo=UTC).timestamp()
+
 # What yt-dlp takes for a YouTube login: the first of these and one of the others (``_has_auth_cookies``).
 _LOGIN = ("LOGIN_INFO", "SAPISID", "__Secure-1PAPISID", "__Secure-3PAPISID")
 
@@ -57,6 +59,9 @@ def _login_finding(name: str, cookies: list[Cookie], now_s: float) -> Finding:
     ends = {float(cookie.expires): cookie.name for cookie in login if cookie.expires}
     if not ends:
         return Finding(name, "ok", f"{len(cookies)} cookies, a YouTube login without an end")
+    if max(ends) > _END_OF_CALENDAR_S:
+        text = f"{ends[max(ends)]} ends after the year 9999: expected seconds since 1970, not milliseconds"
+        return Finding(name, "warning", f"{text}; export the cookies again")
     soonest_s = min(ends)
     when = datetime.fromtimestamp(soonest_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
     if soonest_s <= now_s:

@@ -19,9 +19,7 @@ from tasks.doctor.programs import release_date
 from tasks.engine.errors import BuildError
 from tasks.harvest.ledger import state_folder
 from tasks.select import select
-
-MEDIA_BYTES, AUDIO_BYTES, SHARD_BYTES = 4_700_000, 6_200_000, 6_200_000
-"""Estimates per track: the media file as it is downloaded, its 16 kHz FLAC file, and its sample in a shard."""
+from tasks.select.plan import AUDIO_BYTES, MEDIA_BYTES, SHARD_BYTES
 
 _GIB = 2**30
 

@@ -21,6 +21,9 @@ from tasks.duplicates.passage import values_within
 SPLIT_ORDER = {"test": 0, "valid": 1, "train": 2}
 """A cluster stays in the first of these that it has a member of: training gives way to measurement."""
 
+_BANDWIDTH_STEP_HZ = 1000.0
+"""Less is no difference in quality."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Song:
@@ -30,6 +33,7 @@ class Song:
     split: str
     pcm_sha256: str
     duration_s: float
+    bandwidth_hz: float = 0.0
     site_ids: frozenset[str] = frozenset()
     """All ids that the source knows it by."""
 
@@ -90,8 +94,13 @@ def same_recording(songs: Sequence[Song], link: Link, min_share: float) -> bool:
 def clusters_of(songs: Sequence[Song], links: Iterable[Link]) -> list[list[int]]:
     """Connected songs, two or more, each cluster led by the one that is kept.
 
-    That is the first in the order of split (``SPLIT_ORDER``), then dataset.
+    That is the first in the order of split (``SPLIT_ORDER``), then of bandwidth (a copy of a copy has
+    less), then dataset.
     """
+
+    def rank(place: int) -> tuple[int, int, int]:
+        return SPLIT_ORDER[songs[place].split], -round(songs[place].bandwidth_hz / _BANDWIDTH_STEP_HZ), place
+
     pairs = np.array([(link.first, link.second) for link in links], np.int64).reshape(-1, 2)
     shape = (len(songs), len(songs))
     graph = coo_array((np.ones(len(pairs), np.int8), (pairs[:, 0], pairs[:, 1])), shape=shape)
@@ -99,7 +108,7 @@ def clusters_of(songs: Sequence[Song], links: Iterable[Link]) -> list[list[int]]
     members: dict[int, list[int]] = defaultdict(list)
     for place in np.unique(pairs).tolist():
         members[int(labels[place])].append(place)
-    return [sorted(cluster, key=lambda p: (SPLIT_ORDER[songs[p].split], p)) for cluster in members.values()]
+    return [sorted(cluster, key=rank) for cluster in members.values()]
 
 
 def links_by_song(links: Iterable[Link]) -> dict[int, list[Link]]:

@@ -148,12 +148,16 @@ def evaluation_fingerprints(settings: EvaluationSettings, workspace: Workspace, 
     return {file.path: values for file, values in current.items()}
 
 
-def settle_leaks(songs: Sequence[Song], leaks: Mapping[int, Leak], settings: EvaluationSettings, report: Path) -> None:
+def settle_leaks(
+    songs: Sequence[Song], leaks: Mapping[int, Leak], settings: EvaluationSettings, workspace: Workspace
+) -> None:
     """Write ``leakage.parquet``, one row per leak; none, no file.
 
     Raises:
-        BuildError: there are leaks and ``on_match`` is ``fail``.
+        BuildError: there are leaks and ``on_match`` is ``fail``. What was published before is withdrawn:
+            the same tracks would be learned from.
     """
+    report = workspace.root / "leakage.parquet"
     if not leaks:
         report.unlink(missing_ok=True)
         return
@@ -175,12 +179,13 @@ def settle_leaks(songs: Sequence[Song], leaks: Mapping[int, Leak], settings: Eva
     with publish(report) as (file, _):
         pq.write_table(table, file, compression="zstd")
     if settings.on_match == "fail":
+        workspace.withdraw()
         lines = [
             f"{songs[place].track_id} ({songs[place].split}) matches {leak}" for place, leak in sorted(leaks.items())
         ]
         raise BuildError(
-            f"{len(leaks)} tracks to learn from are among the evaluation data, see {report}; leave them out "
-            f"(evaluation.on_match: drop) or forget them (collap forget):\n" + _listed(lines)
+            f"tracks to learn from are among the evaluation data: {len(leaks)}, see {report}. Leave them out "
+            f"(evaluation.on_match: drop) or forget them (collap forget). Nothing is published:\n" + _listed(lines)
         )
 
 
@@ -195,6 +200,9 @@ _LEAKS = pa.schema(
 def _audio_files(folders: Iterable[str]) -> list[_File]:
     files = set()
     for folder in folders:
+        if not Path(folder).is_dir():
+            what = "is not a folder" if Path(folder).exists() else "does not exist"
+            raise BuildError(f"the evaluation folder {folder} {what}; correct evaluation.audio")
         found = [p for p in Path(folder).rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()]
         if not found:
             raise BuildError(f"no audio files in the evaluation folder {folder}; correct evaluation.audio")

@@ -139,12 +139,12 @@ class DuplicateStage:
         quotes = [link for link in passages if not same_recording(songs, link, bounds.min_share)]
         clusters = clusters_of(songs, links)
         leaks = spread_leaks(songs, links, leaks, clusters)
-        settle_leaks(songs, leaks, self.evaluation, workspace.root / "leakage.parquet")
+        settle_leaks(songs, leaks, self.evaluation, workspace)
         return apart(songs, quotes, clusters, judge(songs, links, clusters, leaks, bounds.keep))
 
 
 def _read_songs(partition: Partition, parts: Mapping[str, PartInfo]) -> Iterator[tuple[Song, Values]]:
-    audio = _ok_rows(parts["audio"], "pcm_sha256", "duration_s")
+    audio = _ok_rows(parts["audio"], "pcm_sha256", "duration_s", "bandwidth_hz")
     harvest = _ok_rows(parts["harvest"], "media_id", "webpage_url")
     prints = _fingerprints(parts["fingerprint"])
     for track in partition.tracks:
@@ -155,6 +155,7 @@ def _read_songs(partition: Partition, parts: Mapping[str, PartInfo]) -> Iterator
                 split=track.split,
                 pcm_sha256=facts["pcm_sha256"],
                 duration_s=facts["duration_s"],
+                bandwidth_hz=facts["bandwidth_hz"],
                 site_ids=_site_ids(track, harvest[track.track_id]),
             )
             yield song, prints[track.track_id]

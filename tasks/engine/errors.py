@@ -18,7 +18,7 @@ _FIXES = {
     errno.EACCES: "no permission: make the folder writable for this user or choose another workspace",
     errno.EPERM: "not permitted: make the folder writable for this user or choose another workspace",
     errno.EROFS: "the file system is read-only: choose another workspace",
-    errno.ENOENT: "a file that the build made earlier is gone: make it again with --retry file_missing",
+    errno.ENOENT: "Make it again with --retry file_missing",
     errno.EMFILE: "too many open files: raise the limit (ulimit -n) or lower the number of downloads",
 }
 
@@ -29,6 +29,7 @@ def operator_error(error: BaseException) -> BuildError | None:
         return error
     if isinstance(error, OSError) and error.errno in _FIXES:
         where = f" at {error.filename}" if error.filename else ""
-        again = "" if error.errno == errno.ENOENT else ", then run the same command again"
-        return BuildError(f"{_FIXES[error.errno]}{again}{where} ({error.strerror})")
+        if error.errno == errno.ENOENT:
+            return BuildError(f"a file that the build made earlier is gone: {error.filename}. {_FIXES[error.errno]}")
+        return BuildError(f"{_FIXES[error.errno]}, then run the same command again{where} ({error.strerror})")
     return None

@@ -23,6 +23,8 @@ from pathlib import Path
 from data_specs.publish import sweep
 from tasks.engine.errors import BuildError, operator_error
 
+LOCK = ".lock"
+
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
@@ -64,6 +66,26 @@ class Workspace:
     def card(self) -> Path:
         return self.root / "CARD.md"
 
+    def withdraw(self) -> None:
+        """Unpublish the dataset; parts and shards stay, and the next build publishes anew."""
+        # The summary first: it vouches for the others.
+        for path in (self.summary, self.manifest, self.shards, self.features, self.failures, self.card):
+            path.unlink(missing_ok=True)
+
+    def holder(self) -> str | None:
+        """The process that has it locked, for people; None where none has."""
+        try:
+            descriptor = os.open(self.root / LOCK, os.O_RDONLY)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return None
+        except BlockingIOError:
+            return os.read(descriptor, 32).decode().strip() or "unknown"
+        finally:
+            os.close(descriptor)
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the workspace for one build; clean up what killed builds left half written.
@@ -86,7 +108,9 @@ def hold(folder: Path, what: str) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    except (FileNotFoundError, NotADirectoryError, FileExistsError) as error:
+        raise BuildError(f"cannot make {what} {folder} ({error.strerror}); choose another {what}") from error
     except OSError as error:
         raise operator_error(error) or BuildError(f"cannot use {what} {folder}: {error}") from error
     try:

@@ -62,7 +62,7 @@ def check_network(network: NetworkSettings) -> None:
     """Hold a network file against the installed yt-dlp and the files it names.
 
     Raises:
-        SpecError: one line per mistake, each with field, value and fix.
+        SpecError: one line per mistake, each with field and fix. A text is not quoted: it may be a password.
     """
     mistakes = [
         *_in_identities(network),
@@ -70,13 +70,8 @@ def check_network(network: NetworkSettings) -> None:
         *_in_js_runtimes(network),
         *(mistake for name, value in network.options.items() for mistake in _in_option(name, value)),
     ]
-    if not mistakes:
-        try:  # what is left to find is what yt-dlp says itself
-            options = network_options(network, network.identities[0], "")
-            with yt_dlp.YoutubeDL(options | {"quiet": True, "no_warnings": True}):
-                pass
-        except Exception as error:  # anything may come out of values that nobody foresaw
-            mistakes = [f"options: {_VERSION} does not take them: {error}"]
+    if not mistakes:  # what is left to find is what yt-dlp says itself
+        mistakes = [mistake for name in network.options for mistake in _in_value(name, network)]
     if mistakes:
         raise SpecError("\n".join(mistakes))
 
@@ -115,11 +110,11 @@ def _sources(folder: Traversable) -> Iterator[str]:
 
 def _in_identities(network: NetworkSettings) -> Iterator[str]:
     for identity in network.identities:
-        scheme = urlsplit(identity.proxy or "").scheme.lower()
-        if identity.proxy and scheme not in _PROXY_SCHEMES:  # the address itself may hold a password
+        if identity.proxy and not _is_proxy(identity.proxy):
             yield (
-                f"identities.{identity.name}.proxy: begins with none of {', '.join(_PROXY_SCHEMES)}; "
-                "write for example http://host:8080 or socks5://host:1080"
+                f"identities.{identity.name}.proxy: expected one of {', '.join(_PROXY_SCHEMES)}, a host and a port, "
+                "for example http://host:8080 or socks5://name:password@host:1080; "
+                "in a password write # / ? @ : as %23 %2F %3F %40 %3A"
             )
         if identity.cookies:
             try:
@@ -128,18 +123,27 @@ def _in_identities(network: NetworkSettings) -> Iterator[str]:
                 yield str(error)
 
 
+def _is_proxy(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        rest = parts.path.strip("/") + parts.query + parts.fragment  # not empty after # / ? in a password
+        return parts.scheme in _PROXY_SCHEMES and bool(parts.hostname) and parts.port != 0 and not rest
+    except ValueError:  # the port is no number, or half a bracket
+        return False
+
+
 def _in_youtube(network: NetworkSettings) -> Iterator[str]:
-    for name, values in network.youtube.items():
+    for name in network.youtube:
         if name not in youtube_arguments():
             yield (
-                f"youtube.{name} = {list(values)}: the YouTube extractor of {_VERSION} has no such argument"
+                f"youtube.{name}: the YouTube extractor of {_VERSION} has no such argument"
                 + _nearest(name, youtube_arguments())
             )
     clients = {name for name in INNERTUBE_CLIENTS if not name.startswith("_")}
     for client in network.youtube.get("player_client", ()):
         if client.lower().removeprefix("-") not in clients | {"default", "all"}:
             yield (
-                f"youtube.player_client: {_VERSION} has no client {client!r}{_nearest(client, clients)}; "
+                f"youtube.player_client: {_VERSION} has no such client{_nearest(client, clients)}; "
                 f"it has {', '.join(sorted(clients))}"
             )
 
@@ -151,7 +155,7 @@ def _in_js_runtimes(network: NetworkSettings) -> Iterator[str]:
 
 
 def _in_option(name: str, value: Any) -> Iterator[str]:
-    where = f"options.{name} = {value!r}"
+    where = f"options.{name} = {value}" if isinstance(value, (bool, int, float)) else f"options.{name}"
     if name not in option_names():
         meant = _command_line_names().get(name.replace("_", "-").lower())
         if meant is None:
@@ -167,6 +171,16 @@ def _in_option(name: str, value: Any) -> Iterator[str]:
         yield f"{where}: expected a number" + (" of bytes, e.g. 1000000" if name in _BYTES else "")
     elif name == "extractor_args":
         yield from _in_extractor_args(where, value)
+
+
+def _in_value(name: str, network: NetworkSettings) -> Iterator[str]:
+    alone = network.model_copy(update={"options": {name: network.options[name]}})
+    options = network_options(alone, network.identities[0], "")
+    try:
+        with yt_dlp.YoutubeDL(options | {"quiet": True, "no_warnings": True}):
+            pass
+    except Exception as error:  # anything may come out of values that nobody foresaw, and be in its words
+        yield f"options.{name}: {_VERSION} does not take its value ({type(error).__name__}); correct or remove it"
 
 
 def _in_extractor_args(where: str, value: Any) -> Iterator[str]:

@@ -7,6 +7,7 @@ does not drop the track: it waits, for another identity or for the end of the bl
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 
 from data_specs.hashing import file_sha256
 from data_specs.outcomes import Outcome, failed, ok
-from data_specs.publish import publish
+from data_specs.publish import publish_file
 from data_specs.reasons import Reason, ReasonClass, reason_class
 from data_specs.records import Harvest, Track
 from data_specs.spec import HarvestSettings
@@ -33,7 +34,7 @@ LONGEST_WAIT_S = 120.0
 """A server that asks for more says that it blocks us, or will not have the track soon."""
 
 MOST_REFUSALS = 10
-"""As a probe: without a canary a track that is always refused looks like a block, and must not be asked for ever."""
+"""By one identity: where nothing else comes through, a track that is always refused looks like a block for ever."""
 
 T = TypeVar("T")
 
@@ -70,30 +71,36 @@ def until_answered(url: str, network: Network, request: Callable[[Turn, int], T 
     """Repeat ``request(turn, number)``, a turn each, until it succeeds or its fault is the track's own.
 
     A passing fault costs one of ``network.settings.attempts``. A block opens the breaker of the turn's
-    identity instead and the track waits. It is the track itself that is refused where the same identity
-    meets a block with it again after the breaker was closed in between, by a canary or another track.
+    identity instead and the track waits. Whether it is the track itself that is refused, ``Network.condemns`` says.
     """
-    number = tries = refusals = 0
-    refused_by: set[str] = set()
+    number = tries = 0
+    refused_at: dict[str, float] = {}
+    num_refusals: Counter[str] = Counter()
     while True:
         turn = network.take(url)
-        number, tries = number + 1, tries + 1
-        result = request(turn, number)
+        number, tries, key = number + 1, tries + 1, turn.identity.key
+        try:
+            result = request(turn, number)
+        except BaseException:
+            network.give_back(turn)
+            raise
         if not isinstance(result, Fault):
             network.report(turn, None)
             return result
         again_s = None if tries == network.settings.attempts else _again_s(result, tries)
-        is_block = not turn.is_own and result.reason in BLOCKS and (again_s is None or turn.probe is not None)
-        if is_block and turn.probe is None and turn.identity.key in refused_by:
-            return _told(result, number)
-        if is_block or turn.probe is not None:
+        if not turn.is_own and result.reason in BLOCKS and (again_s is None or turn.probe is not None):
             network.report(turn, result)
-        if is_block:
-            refused_by.add(turn.identity.key)
-            tries, refusals = 0, refusals + (turn.probe is not None)
-            if refusals == MOST_REFUSALS:
+            num_refusals[key] += 1
+            if num_refusals[key] == MOST_REFUSALS or (key in refused_at and network.condemns(turn, refused_at)):
                 return _told(result, number)
-        elif again_s is not None:
+            refused_at.setdefault(key, turn.at)
+            tries = 0
+            continue
+        if result.reason in BLOCKS:  # a short one, no block yet
+            network.give_back(turn)
+        else:
+            network.report(turn, result)
+        if again_s is not None:
             network.wait(again_s)
         elif network.believes(turn, result):
             return _told(result, number)
@@ -136,13 +143,13 @@ def _published(track: Track, media: ytdlp.Media, workspace: Path, attempts: int,
     # Content is in the name: a part made of one download never meets another one's bytes.
     content = file_sha256(str(media.path))
     file = MEDIA_FOLDER / f"{track.track_id}-{content[:8]}.{media.container}"
-    with publish(workspace / file) as (target, published), open(media.path, "rb") as source:
-        shutil.copyfileobj(source, target, length=1 << 20)
+    num_bytes = media.path.stat().st_size
+    publish_file(media.path, workspace / file)
     return Harvest(
         track_id=track.track_id,
         file=str(file),
-        sha256=published.sha256,
-        num_bytes=published.num_bytes,
+        sha256=content,
+        num_bytes=num_bytes,
         container=media.container,
         codec=media.codec,
         stated_duration_s=media.duration_s,

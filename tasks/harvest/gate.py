@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from typing import Any
 
 from yt_dlp.utils import DownloadCancelled
@@ -18,22 +17,16 @@ _MOST_BYTES_PER_SECOND = 1_000_000
 
 
 class Gate:
-    """Hooks for one download; ``refusal`` says afterwards whether and why they ended it.
+    """Hooks for one download; ``refusal`` says afterwards whether and why they ended it."""
 
-    A server that sends a little just before each time-out, or a radio station that never ends, would
-    hold a thread for ever: ``longest_s`` bounds the seconds from construction to the last byte.
-    """
-
-    def __init__(self, settings: HarvestSettings, longest_s: float) -> None:
+    def __init__(self, settings: HarvestSettings) -> None:
         self.refusal: Fault | None = None
         self.num_bytes: int | None = None
         """Bytes of the media file that arrived, where yt-dlp reported the end."""
         self.license: str | None = None
         """As the site states it."""
         self._settings = settings
-        self._longest_s = longest_s
         self._most_bytes = int(settings.max_duration_s * _MOST_BYTES_PER_SECOND)
-        self._begun_s = time.monotonic()
 
     def match(self, info: Any, *, incomplete: bool = False) -> str | None:
         """yt-dlp's ``match_filter``: None lets the track through, a text skips it.
@@ -49,10 +42,6 @@ class Gate:
         num_bytes = progress.get("downloaded_bytes") or 0
         if progress["status"] == "finished":
             self.num_bytes = num_bytes
-        elif time.monotonic() - self._begun_s > self._longest_s:
-            self.refusal = Fault(
-                reason=Reason.TIMEOUT, detail=f"not complete after {self._longest_s:.0f} s ({num_bytes} bytes)"
-            )
         elif num_bytes > self._most_bytes:
             self.refusal = Fault(
                 reason=Reason.DURATION_OUT_OF_RANGE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 import yt_dlp
 
@@ -28,6 +29,10 @@ _KEPT = frozenset(
 )
 
 
+_ADDRESSES = ("webpage_url", "channel_url", "uploader_url")
+_IDS = ("id", "display_id")
+
+
 def info_text(info: dict[str, Any], max_bytes: int = MAX_BYTES) -> str:
     """The dictionary of one medium as JSON with sorted names, at most ``max_bytes`` long in UTF-8.
 
@@ -41,6 +46,25 @@ def info_text(info: dict[str, Any], max_bytes: int = MAX_BYTES) -> str:
         kept[longest] = kept[longest][: len(kept[longest]) // 2] if isinstance(kept[longest], (str, list)) else None
         cut.add(longest)
     return text
+
+
+def without_secrets(info: dict[str, Any]) -> dict[str, Any]:
+    """The dictionary with the addresses of its pages as ``page_address`` leaves them, and its ids without a query."""
+    plain = {name: page_address(info[name]) for name in _ADDRESSES if isinstance(info.get(name), str)}
+    if info.get("extractor") == "generic":  # which makes an id of the end of the address
+        plain |= {name: info[name].partition("?")[0] for name in _IDS if isinstance(info.get(name), str)}
+    return {**info, **plain}
+
+
+def page_address(url: str) -> str:
+    """An address without login, query and fragment, which can hold a token; YouTube keeps its ``v``."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # half a bracket
+        return ""
+    is_video = (parts.hostname or "").removeprefix("www.") == "youtube.com" and parts.path == "/watch"
+    query = urlencode({"v": parse_qs(parts.query).get("v", [""])[0]}) if is_video else ""
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, ""))
 
 
 def _json(value: Any, cut: set[str] | None = None) -> str:

@@ -9,6 +9,7 @@ an identity is a digest here.
 
 from __future__ import annotations
 
+import itertools
 import os
 import sqlite3
 import threading
@@ -21,16 +22,22 @@ from tasks.engine.errors import BuildError
 from tasks.harvest.breaker import Breaker
 from tasks.harvest.pace import SECONDS_PER_DAY
 
-LOCKED_WITHIN_S = 60.0
+LOCKED_WITHIN_S = 2.0
+"""After that it is tried again: a disk that stalls must not end a harvest of weeks."""
 KEPT_S = 2 * SECONDS_PER_DAY
 
+RATE_KEPT_S = 3600.0
+_RATE_RENEWED_S = 60.0
+
 # The version is in the name: an older program goes on with its own file instead of failing over columns.
-FILE = "requests-1.sqlite"
+FILE = "requests-2.sqlite"
 
 _COLUMNS = [field.name for field in fields(Breaker)]
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS grants (identity TEXT, site TEXT, at REAL, jitter REAL)",
     "CREATE INDEX IF NOT EXISTS grants_by_time ON grants (identity, site, at)",
+    "CREATE TABLE IF NOT EXISTS rates (identity TEXT, site TEXT, per_hour REAL, named_at REAL, "
+    "PRIMARY KEY (identity, site, per_hour))",
     f"CREATE TABLE IF NOT EXISTS breakers (identity TEXT, site TEXT, {', '.join(_COLUMNS)}, "
     "PRIMARY KEY (identity, site))",
 )
@@ -65,14 +72,24 @@ class Ledger:
 
     Args:
         must_exist: do not create a file; for those who only look.
+        on_locked: told, each ``LOCKED_WITHIN_S`` that another process keeps the file, for how many seconds; what it
+            raises ends the waiting.
 
     Raises:
         BuildError: the file cannot be created or used.
     """
 
-    def __init__(self, folder: Path, clock: Callable[[], float], *, must_exist: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        clock: Callable[[], float],
+        *,
+        must_exist: bool = False,
+        on_locked: Callable[[float], None] = lambda waited_s: None,
+    ) -> None:
         self._path = folder / FILE
         self._clock = clock
+        self._on_locked = on_locked
         self._guard = threading.Lock()
         try:
             if not must_exist:
@@ -94,14 +111,26 @@ class Ledger:
         """All or nothing, and unless only ``reading`` alone on this machine. Yields the time."""
         with self._guard:
             try:
-                self._connection.execute("BEGIN" if reading else "BEGIN IMMEDIATE")
+                self._patiently("BEGIN" if reading else "BEGIN IMMEDIATE")
+                if reading:  # only now it has the file
+                    self._patiently("SELECT 1 FROM sqlite_master")
                 yield self._clock()
-                self._connection.execute("COMMIT")
+                self._patiently("COMMIT")
             except sqlite3.Error as error:
                 raise self._unusable(error) from error
             finally:
                 if self._connection.in_transaction:
                     self._connection.rollback()
+
+    def _patiently(self, statement: str) -> None:
+        for tries in itertools.count(1):
+            try:
+                self._connection.execute(statement).fetchall()
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:  # the low byte: there are kinds of it
+                    raise
+                self._on_locked(tries * LOCKED_WITHIN_S)
 
     def last_grant(self, identity: str, site: str) -> Grant | None:
         row = self._connection.execute(
@@ -115,10 +144,11 @@ class Ledger:
         self._connection.execute(
             "UPDATE grants SET at = ? WHERE identity = ? AND site = ? AND at > ?", (now, *where, now)
         )
+        moments = ("changed_at", "probe_at", "served_at", "track_at")
         self._connection.execute(
-            "UPDATE breakers SET changed_at = min(changed_at, ?), probe_at = min(probe_at, ?) "
-            "WHERE identity = ? AND site = ? AND max(changed_at, probe_at) > ?",
-            (now, now, *where, now),
+            f"UPDATE breakers SET {', '.join(f'{moment} = min({moment}, ?)' for moment in moments)} "
+            f"WHERE identity = ? AND site = ? AND max({', '.join(moments)}) > ?",
+            (*[now] * len(moments), *where, now),
         )
 
     def add_grant(self, identity: str, site: str, grant: Grant) -> None:
@@ -126,6 +156,22 @@ class Ledger:
         self._connection.execute(
             "DELETE FROM grants WHERE identity = ? AND site = ? AND at < ?", (identity, site, grant.at - KEPT_S)
         )
+
+    def name_rate(self, identity: str, site: str, per_hour: float, now: float) -> None:
+        """Let others know the rate that this build keeps to, also before its first request."""
+        self._connection.execute(
+            "INSERT INTO rates VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET named_at = excluded.named_at "
+            "WHERE abs(named_at - excluded.named_at) > ?",
+            (identity, site, per_hour, now, _RATE_RENEWED_S),
+        )
+
+    def lowest_rate(self, identity: str, site: str, own: float, now: float) -> float:
+        """Of one's ``own`` and those that were named within ``RATE_KEPT_S``: all builds keep to it."""
+        (lowest,) = self._connection.execute(
+            "SELECT min(per_hour) FROM rates WHERE identity = ? AND site = ? AND abs(named_at - ?) < ?",
+            (identity, site, now, RATE_KEPT_S),
+        ).fetchone()
+        return own if lowest is None else min(own, lowest)
 
     def num_grants(self, identity: str, site: str, since: float) -> int:
         row = self._connection.execute(

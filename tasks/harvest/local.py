@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -19,7 +20,7 @@ from tasks.harvest.licenses import license_refusal
 def harvest_file(track: Track, settings: HarvestSettings) -> Outcome[Harvest]:
     """Describe the file that ``track.url`` (``file://``) names, without copying it.
 
-    Fails with ``FILE_MISSING`` (also for a folder), ``PERMISSION_DENIED``, ``FILE_EMPTY``,
+    Fails with ``FILE_MISSING`` (also for a folder or a pipe), ``PERMISSION_DENIED``, ``FILE_EMPTY``,
     ``LICENSE_REFUSED`` (by its tag) or ``UNSUPPORTED_URL`` (a file on another host).
     """
     address = urlsplit(track.url)
@@ -27,13 +28,15 @@ def harvest_file(track: Track, settings: HarvestSettings) -> Outcome[Harvest]:
         return failed(Reason.UNSUPPORTED_URL, f"{track.url}: host {address.netloc!r} is not this machine")
     path = Path(url2pathname(address.path))
     try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):  # a pipe would be waited on for ever
+            what = "a folder" if stat.S_ISDIR(mode) else "a pipe, a socket or a device"
+            return failed(Reason.FILE_MISSING, f"{path} is {what}, not a file")
         with open(path, "rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             num_bytes = file.tell()
     except (FileNotFoundError, NotADirectoryError):
         return failed(Reason.FILE_MISSING, f"{path} does not exist")
-    except IsADirectoryError:
-        return failed(Reason.FILE_MISSING, f"{path} is a folder, not a file")
     except PermissionError:
         return failed(Reason.PERMISSION_DENIED, f"{path} cannot be read by this user")
     if num_bytes == 0:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from yt_dlp.networking.impersonate import ImpersonateTarget
 
 from data_specs.network import Identity, NetworkSettings
-from tasks.harvest.sites import is_loopback
+from data_specs.sites import is_loopback
 
 # Between the requests of one extraction, as in yt-dlp's own preset ``-t sleep``.
 REQUEST_SLEEP_S = 0.75

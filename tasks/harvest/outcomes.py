@@ -80,8 +80,9 @@ def operator_fault(error: BaseException) -> OSError | None:
 
 
 def trimmed(message: str) -> str:
-    """A message for people: no colour codes, no ``ERROR:``, one line, at most ``MAX_DETAIL_CHARS``."""
+    """A message for people: no colour codes, no ``ERROR:``, no password, one line, at most ``MAX_DETAIL_CHARS``."""
     plain = " ".join(_uncoloured(message).split()).removeprefix("ERROR:").strip()
+    plain = re.sub(r"//[^\s/]*@", "//", plain)
     return plain if len(plain) <= MAX_DETAIL_CHARS else plain[: MAX_DETAIL_CHARS - 3] + "..."
 
 

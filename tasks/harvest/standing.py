@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from data_specs.network import Identity
+from tasks.harvest.breaker import Breaker
 from tasks.harvest.ledger import Ledger
 from tasks.harvest.pace import SECONDS_PER_DAY, SECONDS_PER_HOUR, gap_s, mean_rate, open_s, opens_at
 
@@ -34,8 +35,8 @@ def standing(identity: Identity, site: str, ledger: Ledger, now: float) -> Ident
     """Read inside a transaction of the ledger."""
     breaker = ledger.breaker(identity.key, site)
     last = ledger.last_grant(identity.key, site)
-    next_at = now if last is None else last.at + gap_s(identity.requests_per_hour, last.jitter)
-    is_probed = breaker.is_open and breaker.probe is not None and now < breaker.probe_at + breaker.lease_s
+    rate = ledger.lowest_rate(identity.key, site, identity.requests_per_hour, now)
+    next_at = now if last is None else last.at + gap_s(rate, last.jitter)
     if breaker.is_open:
         next_at = max(next_at, breaker.until)
     return IdentityStatus(
@@ -45,10 +46,16 @@ def standing(identity: Identity, site: str, ledger: Ledger, now: float) -> Ident
         num_last_day=ledger.num_grants(identity.key, site, now - SECONDS_PER_DAY),
         requests_per_hour=identity.requests_per_hour,
         window=identity.window,
-        breaker="probing" if is_probed else "open" if breaker.is_open else "closed",
+        breaker=_word(breaker, now),
         why=breaker.why if breaker.is_open else "",
         next_at=opens_at(max(next_at, now), identity.window_minutes),
     )
+
+
+def _word(breaker: Breaker, now: float) -> str:
+    if not breaker.is_open:
+        return "closed"
+    return "probing" if breaker.is_probed(now) else "open"
 
 
 def describe(statuses: Iterable[IdentityStatus]) -> list[str]:

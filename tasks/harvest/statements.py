@@ -25,9 +25,11 @@ STATEMENTS: Table = (
     (r"(in|from) (your|this) (country|location|region)|geo[- ]?(restrict|block)|use a vpn", Reason.GEO_BLOCKED),
     (r"(not available|blocked) in \w+ countr|available only in|your ip address is blocked", Reason.GEO_BLOCKED),
     (r"access to this webpage has been blocked", Reason.GEO_BLOCKED),
+    (r"suicide or self-harm topics", Reason.LOGIN_REQUIRED),  # to be confirmed by a person
     (r"confirm your age|age[- ](restricted|verifi)|inappropriate for some users|adult verifi", Reason.AGE_RESTRICTED),
     # the client that yt-dlp played; with another one the same work can come
     (r"restricted from playback on certain|from display on this website", Reason.EXTRACTION_FAILED),
+    (r"error code:? 1(01|5\d)\b", Reason.EXTRACTION_FAILED),  # of the player that is embedded elsewhere
     (r"formats (have|will) be(en)? skipped|po token|nsig extraction|challenge solving", Reason.EXTRACTION_FAILED),
     # who may see it
     (r"members[- ]only|channel's members|join this channel|music premium|premium members", Reason.MEMBERS_ONLY),
@@ -42,11 +44,18 @@ STATEMENTS: Table = (
     # who took it away
     (r"drm[- ]protect|drm protection|is protected by drm", Reason.DRM),
     (r"(account|channel) .*(terminated|suspended)|closed their .*account", Reason.ACCOUNT_TERMINATED),
-    (r"copyright|content from .* who has blocked it|trademark", Reason.COPYRIGHT),
+    (
+        r"(copyright|trademark) (claim|complaint|grounds|infring|issue|reason|violation)|"
+        r"content from .* who has blocked it",
+        Reason.COPYRIGHT,
+    ),
     # not a recording yet
     (r"event (will (begin|start)|has ended)|is scheduled (to|for)|premieres? (in|will begin)", Reason.LIVE),
     (r"live ?stream (recording|will|has)", Reason.LIVE),
-    (r"currently (offline|not live)|is (offline|upcoming|not live)|not (currently|yet) live", Reason.LIVE),
+    (
+        r"currently (offline|not live)|is (offline|upcoming|not live)|(^|: )offline\W*(\||$)|not (currently|yet) live",
+        Reason.LIVE,
+    ),
     (r"has not yet started|not started yet|ended but not downloadable", Reason.LIVE),
     # nothing to hear, or an address that does not lead to it
     (r"is not a valid url|url looks truncated|incomplete youtube id|no suitable extractor", Reason.UNSUPPORTED_URL),

@@ -7,6 +7,7 @@ set here by name (``_download_options``); what a network file adds comes through
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 from collections.abc import Iterator
@@ -22,10 +23,11 @@ from data_specs.network import Identity, NetworkSettings
 from data_specs.reasons import Reason
 from data_specs.spec import HarvestSettings
 from tasks.engine.errors import BuildError
+from tasks.harvest.bounded import Bound, BoundedYoutubeDL
 from tasks.harvest.checks import check_network
 from tasks.harvest.cookies import copy_cookies
 from tasks.harvest.gate import Gate
-from tasks.harvest.info import info_text, storable
+from tasks.harvest.info import info_text, storable, without_secrets
 from tasks.harvest.options import network_options
 from tasks.harvest.outcomes import Fault, classify, operator_fault, trimmed
 
@@ -38,10 +40,16 @@ _RETRIES = 2
 _FRAGMENT_RETRIES = 3
 _RETRY_SLEEP_S = 0.5
 
+# Seconds from the first request to the last byte. A probe is shorter than the lease that its asker holds.
 LONGEST_DOWNLOAD_S = 1800.0
+LONGEST_PROBE_S = 120.0
 
 # YouTube adds or removes a few bytes at the end of a file between extraction and download.
 _SIZE_TOLERANCE_BYTES = 100
+
+_BLANKS = b"\xef\xbb\xbf \t\r\n"
+_PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a")
+_MOST_JSON_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +108,11 @@ def download(
         OSError: this machine, not the source, is at fault (disk full, no permission).
         BuildError: the cookie file, ffmpeg or the options cannot be used.
     """
-    log, gate = _Log(), Gate(settings, longest_s)
-    info = _extracted(url, _download_options(url, settings, network, identity, folder, log, gate), log, download=True)
+    log, gate, bound = _Log(), Gate(settings), Bound(longest_s)
+    options = _download_options(url, settings, network, identity, folder, log, gate)
+    info = _extracted(url, options, log, bound, download=True)
+    if bound.broken is not None:
+        return bound.broken
     if gate.refusal is not None:
         return _doubted(gate.refusal, gate, log)
     if isinstance(info, Fault):
@@ -112,22 +123,26 @@ def download(
     return _checked(items[0], info, gate)
 
 
-def probe(url: str, network: NetworkSettings, identity: Identity) -> Fault | None:
-    """Extract ``url`` without downloading it: None where the medium is there and playable.
+def probe(
+    url: str, network: NetworkSettings, identity: Identity, *, longest_s: float = LONGEST_PROBE_S
+) -> Fault | None:
+    """Extract ``url`` without downloading it: None where the medium is there and playable. Ends after ``longest_s``.
 
     Raises:
         OSError, BuildError: as ``download``.
     """
     with tempfile.TemporaryDirectory() as folder:
-        log = _Log()
+        log, bound = _Log(), Bound(longest_s)
         options = _options(url, network, identity, Path(folder), log)
-        found = _extracted(url, options, log, download=False)
+        found = _extracted(url, options, log, bound, download=False)
+    if bound.broken is not None:
+        return bound.broken
     return found if isinstance(found, Fault) else None
 
 
-def _extracted(url: str, options: dict[str, Any], log: _Log, *, download: bool) -> dict[str, Any] | Fault:
+def _extracted(url: str, options: dict[str, Any], log: _Log, bound: Bound, *, download: bool) -> dict[str, Any] | Fault:
     """yt-dlp's information dictionary; empty where it had nothing to say."""
-    with _opened(options) as ydl:
+    with _opened(options, bound) as ydl:
         try:
             return ydl.extract_info(url, download=download) or {}
         except Exception as error:  # a library of 1,800 extractors can raise anything
@@ -137,9 +152,9 @@ def _extracted(url: str, options: dict[str, Any], log: _Log, *, download: bool) 
             return _explained(classify(error), log)
 
 
-def _opened(options: dict[str, Any]) -> yt_dlp.YoutubeDL:
+def _opened(options: dict[str, Any], bound: Bound) -> BoundedYoutubeDL:
     try:
-        return yt_dlp.YoutubeDL(options)
+        return BoundedYoutubeDL(options, bound)
     except Exception as error:  # no track is at fault for this, so no track may be dropped for it
         raise BuildError(
             f"yt-dlp does not take its options: {trimmed(str(error))}; "
@@ -221,13 +236,30 @@ def _checked(item: dict[str, Any], info: dict[str, Any], gate: Gate) -> Media | 
         if gate.num_bytes < stated_bytes - _SIZE_TOLERANCE_BYTES:
             return Fault(reason=Reason.TRUNCATED, detail=f"{gate.num_bytes} bytes arrived of {stated_bytes}")
     with open(path, "rb") as file:
-        head = file.read(512).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if not head:
+        head = file.read(512)
+    if not head.strip(_BLANKS):
         return Fault(reason=Reason.TRUNCATED, detail="the downloaded file is empty")
-    if head.startswith((b"<!doctype", b"<html", b"<head", b"<?xml")):
-        return Fault(reason=Reason.NOT_MEDIA, detail=f"a web page came instead of sound: {head[:80]!r}")
+    other = _other_than_media(path, head)
+    if other is not None:
+        return Fault(reason=Reason.NOT_MEDIA, detail=f"{other} came instead of sound: {head.strip(_BLANKS)[:80]!r}")
     entry = (info.get("entries") or [info])[0]
-    return _media(path, {**entry, **item}, info_text(entry))
+    return _media(path, without_secrets({**entry, **item}), info_text(without_secrets(entry)))
+
+
+def _other_than_media(path: Path, head: bytes) -> str | None:
+    """What a file is instead, where that is plain from how it begins."""
+    text = head.lstrip(_BLANKS).lower()
+    if text.startswith((b"<!doctype", b"<html", b"<head", b"<?xml")):
+        return "a web page"
+    if head.startswith(_PICTURES) or (head[:4], head[8:12]) == (b"RIFF", b"WEBP") or head[4:12] == b"ftypavif":
+        return "a picture"
+    if text.startswith((b"{", b"[")) and path.stat().st_size <= _MOST_JSON_BYTES:
+        try:
+            json.loads(path.read_bytes().lstrip(_BLANKS))
+        except (ValueError, RecursionError):
+            return None
+        return "JSON"
+    return None
 
 
 def _media(path: Path, info: dict[str, Any], text_of_info: str) -> Media:

@@ -49,10 +49,23 @@ def read_summary(workspace: Workspace, mark: str) -> BuildReport | None:
     tables = (workspace.summary, workspace.manifest, workspace.shards, workspace.features, workspace.failures)
     if not all(path.exists() for path in tables):
         return None
-    summary = json.loads(workspace.summary.read_bytes())
-    if summary["parts"] != mark:
+    try:
+        for table in tables[1:]:
+            pq.read_metadata(table)
+        summary = json.loads(workspace.summary.read_bytes())
+        if summary["parts"] != mark:
+            return None
+        return from_dict(BuildReport, {field.name: summary[field.name] for field in fields(BuildReport)})
+    except (ValueError, KeyError, TypeError):  # somebody damaged one of them: as good as missing, and made again
         return None
-    return from_dict(BuildReport, {field.name: summary[field.name] for field in fields(BuildReport)})
+
+
+def dataset_name(workspace: Workspace) -> str | None:
+    """Of which dataset the workspace holds a finished build, as far as it can be read."""
+    try:
+        return str(json.loads(workspace.summary.read_bytes())["name"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
 
 
 def write_summary(

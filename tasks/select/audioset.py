@@ -155,12 +155,24 @@ def unite(
 
 
 def read_ontology(path: Path) -> dict[str, dict[str, Any]]:
-    """The ontology's nodes by label id."""
+    """The ontology's nodes by label id.
+
+    Raises:
+        BuildError: the file cannot be read; a node (named) lacks a field or has a child that is not there.
+    """
+    fix = "set source.ontology to AudioSet's ontology.json"
     try:
-        nodes = json.loads(path.read_text(encoding="utf-8"))
-        return {node["id"]: node for node in nodes}
+        nodes = {node["id"]: node for node in json.loads(path.read_text(encoding="utf-8"))}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BuildError(f"cannot read {path}: {error}; set source.ontology to AudioSet's ontology.json") from error
+        raise BuildError(f"cannot read {path}: {error}; {fix}") from error
+    for mid, node in nodes.items():
+        for field, kind in (("name", str), ("child_ids", list)):
+            if not isinstance(node.get(field), kind):
+                raise BuildError(f"{path}: node {mid!r} has no {field}; {fix}")
+        for child in node["child_ids"]:
+            if child not in nodes:
+                raise BuildError(f"{path}: node {mid!r} has the child {child!r}, which is not in it; {fix}")
+    return nodes
 
 
 def subtree(ontology: dict[str, dict[str, Any]], root: str) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 from pathlib import Path
 
 from data_specs.records import Track
@@ -19,7 +20,8 @@ def local_tracks(source: LocalSource) -> list[Track]:
     whole folder keeps the ids, and two files of one name stay apart.
 
     Raises:
-        BuildError: the folder is missing, not a folder or not readable.
+        BuildError: the folder is missing, not a folder or not readable; a file (named) is a loop of links,
+            a pipe or a device, or its name is not UTF-8.
     """
     folder = Path(source.folder)
     if not folder.exists():
@@ -48,12 +50,13 @@ def _track(path: Path, folder: Path) -> Track:
         raise BuildError(f"the name of {path!r} is not UTF-8, so no table can hold it; rename the file") from None
     name = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-")[:60]
     mark = hashlib.sha256(os.fsencode(relative)).hexdigest()[:8]
+    revision = _revision(path)
     return Track(
         track_id=f"{name}-{mark}" if name else mark,
         source="local",
         url=path.resolve().as_uri(),
         split="",
-        revision=_revision(path),
+        revision=revision,
     )
 
 
@@ -63,4 +66,8 @@ def _revision(path: Path) -> str | None:
         status = path.stat()
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise BuildError(f"cannot look at {path}: {error.strerror}; take it out of source.folder") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise BuildError(f"{path} is not a regular file; take it out of source.folder")
     return f"{status.st_size}-{status.st_mtime_ns}"

@@ -1,11 +1,13 @@
 """AudioSet's published segment lists as columns (research.google.com/audioset, CC BY 4.0).
 
 A list has three ``#`` header lines and rows ``YTID, start, end, "label,label"``: a comma and a space
-between fields, quotes around the labels. Ids may begin with ``-`` and contain ``_``.
+between fields, quotes around the labels. Ids may begin with ``-`` and contain ``_``; labels are ids of
+Freebase (``/m/...``, ``/g/...``) or of AudioSet (``/t/...``).
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,9 @@ from tasks.engine.errors import BuildError
 
 _LABELS = pa.dictionary(pa.int32(), pa.string())
 _COLUMNS = {"video": pa.string(), "start": pa.binary(), "end": pa.binary(), "labels": _LABELS}
+_LABEL = "/[gmt]/[0-9a-z_]+"
+_LABEL_TEXT = f'"{_LABEL}(,{_LABEL})*"'
+_LINE = re.compile(f"[^ ]*, [^ ]*, [^ ]*, {_LABEL_TEXT}")
 _BLOCK_BYTES = 4 << 20  # larger ones are no faster, smaller ones make more dictionaries to unite
 
 
@@ -43,11 +48,22 @@ def read_segments(path: Path) -> pa.Table:
         raise BuildError(f"cannot read segment list {path}: {error}; set source.segments") from error
     except OSError as error:
         raise BuildError(f"cannot read segment list {path}: {error}; set source.segments") from error
-    if not all(pc.all(pc.ends_with(table[name], ",")).as_py() for name in ("video", "start", "end")):
+    table = table.unify_dictionaries()
+    if not (_end_in_commas(table) and _are_labels(table["labels"])):
         _check_lines(path)
         table = table.filter(pc.invert(pc.starts_with(table["video"], "#")))  # comments of four words
     videos = pc.utf8_slice_codeunits(table["video"], 0, -1)
     return pa.table({"video": videos, "labels": table["labels"]})
+
+
+def _end_in_commas(table: pa.Table) -> bool:
+    return all(pc.all(pc.ends_with(table[name], ",")).as_py() for name in ("video", "start", "end"))
+
+
+def _are_labels(column: pa.ChunkedArray) -> bool:
+    """Looks at each distinct text of a column whose chunks share a dictionary once."""
+    texts = [chunk.dictionary for chunk in column.chunks[:1]]
+    return all(pc.all(pc.match_substring_regex(text, rf"\A{_LABEL_TEXT}\z")).as_py() for text in texts)
 
 
 def _other_row(row: Any) -> str:
@@ -61,6 +77,8 @@ def _check_lines(path: Path) -> None:
             text = line.rstrip("\r\n")
             if not text or text.startswith("#"):
                 continue
-            fields = text.split(" ")
-            if len(fields) != 4 or not all(field.endswith(",") for field in fields[:3]):
-                raise BuildError(f"{path}, line {number}: expected 'YTID, start, end, \"labels\"', got {text[:200]!r}")
+            if not _LINE.fullmatch(text):
+                raise BuildError(
+                    f"{path}, line {number}: expected 'YTID, start, end, \"labels\"' with labels such as /m/04rlf, "
+                    f"got {text[:200]!r}; correct it or fetch the list again"
+                )

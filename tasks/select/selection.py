@@ -85,8 +85,11 @@ def cut(tracks: Sequence[Track], partition_size: int) -> list[Partition]:
 def _is_measured(found: Candidates, settings: EvaluationSettings) -> NDArray[np.bool_]:
     """Which tracks are on an evaluation list, by their own id or by the YouTube id of their address."""
     ids = pa.array(sorted(read_evaluation_ids(settings.ids)), pa.string())
-    columns = (found.ids, found.youtube_ids())
-    return np.logical_or(*(pc.is_in(column, value_set=ids).to_numpy(zero_copy_only=False) for column in columns))
+    youtube_ids = found.youtube_ids()
+    measured = pc.is_in(found.ids, value_set=ids)
+    if youtube_ids is not found.ids:
+        measured = pc.or_(measured, pc.is_in(youtube_ids, value_set=ids))
+    return measured.to_numpy(zero_copy_only=False)
 
 
 def _contradictions(

@@ -3,20 +3,42 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from data_specs.records import Track
 from data_specs.spec import UrlsSource
 from tasks.engine.errors import BuildError
 
+
+def _read_json_lines(path: Path) -> pd.DataFrame:
+    """With Python's parser: pandas' own rounds integers above 64 bits."""
+    rows = []
+    with open(path, encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise ValueError(f"line {number}: {error}") from error
+            if not isinstance(row, dict):
+                raise ValueError(f"line {number}: expected an object with the field 'url', got {line.strip()[:100]}")
+            rows.append(row)
+    return pd.DataFrame(rows, dtype=object)
+
+
 _READERS = {
     ".csv": lambda path: pd.read_csv(path, dtype=str, keep_default_na=False),
     ".tsv": lambda path: pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False),
-    ".parquet": lambda path: pd.read_parquet(path).astype(object).fillna(""),
-    ".jsonl": lambda path: pd.read_json(path, lines=True, dtype=False).astype(object).fillna(""),
+    # integers with a hole would become floats, and an id 1 "1.0"
+    ".parquet": lambda path: pq.read_table(path).to_pandas(integer_object_nulls=True).astype(object).fillna(""),
+    ".jsonl": lambda path: _read_json_lines(path).fillna(""),
 }
 _COLUMNS = {"url", "track_id", "title", "labels", "split"}
 
@@ -51,12 +73,12 @@ def _is_web_address(url: str) -> bool:
         address = urlsplit(url)
     except ValueError:  # brackets that are no IPv6 address
         return False
-    return address.scheme in {"http", "https"} and bool(address.netloc)
+    return address.scheme in {"http", "https"} and bool(address.hostname)
 
 
 def _labels(value: object) -> str:
-    """JSON lines may hold labels as a list."""
-    return ";".join(map(str, value)) if isinstance(value, list) else str(value)
+    """JSON lines and Parquet may hold labels as a list."""
+    return ";".join(map(str, value)) if isinstance(value, list | np.ndarray) else str(value)
 
 
 def _track(row: dict[str, str], number: int, path: Path) -> Track:

@@ -50,7 +50,10 @@ def publish_tables(parts: Mapping[str, Mapping[str, PartInfo]], to: Workspace) -
     by_stage = {name: [of_partition[name] for of_partition in parts.values()] for name in ("shards", "features")}
     samples = _records(by_stage["shards"], Sample)
     write_if_changed(to.shards, to_table(ShardEntry, _shard_entries(samples, to)))
-    write_if_changed(to.features, to_table(Features, _records(by_stage["features"], Features)))
+    # Duplicates and leaks have vectors too: nobody who reads this table alone may learn from them.
+    published = {sample.track_id for sample in samples}
+    features = [record for record in _records(by_stage["features"], Features) if record.track_id in published]
+    write_if_changed(to.features, to_table(Features, features))
     # Whoever finds the manifest finds everything it speaks of.
     write_if_changed(to.manifest, to_table(Sample, samples))
     _remove_stale_shards({Path(part.path).stem for part in by_stage["shards"]}, to.root / "shards")

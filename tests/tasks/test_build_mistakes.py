@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 from tasks.engine.errors import BuildError
 from tests.tasks.builds import collap, published, run, songs, write_spec
@@ -126,3 +128,59 @@ def test_a_full_disk_names_itself_and_the_build_goes_on_when_there_is_space(
     assert report.funnel[1].num_new == 6 - harvested
     run(spec, tmp_path / "elsewhere")
     assert published(small_disk / "work") == published(tmp_path / "elsewhere")
+
+
+def test_a_workspace_of_another_dataset_is_refused(copy: tuple[Path, Path], tmp_path: Path) -> None:
+    spec, workspace = copy
+    other = tmp_path / "other.yaml"
+    other.write_text(yaml.safe_dump(yaml.safe_load(spec.read_text()) | {"name": "other"}))
+    with pytest.raises(BuildError, match="holds the dataset 'small', the spec is 'other': choose another one"):
+        run(other, workspace)
+
+
+@pytest.mark.parametrize("name", ["build.json", "manifest.parquet", "failures.parquet"])
+def test_a_damaged_table_is_made_again(copy: tuple[Path, Path], name: str) -> None:
+    spec, workspace = copy
+    before = (workspace / name).read_bytes()
+    (workspace / name).write_bytes(b"xx")
+    assert run(spec, workspace).num_new == 0
+    if name != "build.json":  # it holds the seconds
+        assert (workspace / name).read_bytes() == before
+
+
+def test_evaluation_audio_is_looked_at_before_the_harvest(copy: tuple[Path, Path], tmp_path: Path) -> None:
+    spec, _ = copy
+    (tmp_path / "clips").mkdir()
+    values = yaml.safe_load(spec.read_text())
+    for folder, message in (("gone", "does not exist"), ("spec.yaml", "is not a folder"), ("clips", "no audio files")):
+        asked = tmp_path / "spec.yaml"
+        asked.write_text(yaml.safe_dump(values | {"evaluation": {"audio": [folder]}}))
+        with pytest.raises(BuildError, match=message):
+            run(asked, tmp_path / "fresh")
+    (tmp_path / "clips" / "bad.mp3").write_bytes(b"no sound")
+    with pytest.raises(BuildError, match="cannot be compared"):
+        run(asked, tmp_path / "fresh")
+    assert not (tmp_path / "fresh" / "harvest").exists()
+
+
+def test_a_leak_withdraws_what_was_published(copy: tuple[Path, Path], tmp_path: Path) -> None:
+    spec, workspace = copy
+    manifest = pd.read_parquet(workspace / "manifest.parquet")
+    leaked = manifest.track_id[manifest.split == "train"].iloc[0]
+    (tmp_path / "clips").mkdir()
+    shutil.copy(next((workspace / "audio" / "flac").glob(f"{leaked}-*")), tmp_path / "clips" / "clip.flac")
+    values = yaml.safe_load(spec.read_text())
+    strict = tmp_path / "strict.yaml"
+    strict.write_text(yaml.safe_dump(values | {"evaluation": {"audio": ["clips"]}}))
+    with pytest.raises(BuildError, match=rf"(?s)evaluation data: 1, see .*{leaked} \(train\) matches .*clip\.flac"):
+        run(strict, workspace)
+    assert not (workspace / "manifest.parquet").exists()
+    assert pd.read_parquet(workspace / "leakage.parquet").track_id.tolist() == [leaked]
+    strict.write_text(yaml.safe_dump(values | {"evaluation": {"audio": ["clips"], "on_match": "drop"}}))
+    assert run(strict, workspace).num_samples == 5
+    assert leaked not in set(pd.read_parquet(workspace / "features.parquet").track_id)
+
+
+def test_a_wrong_reason_is_answered_with_the_near_ones() -> None:
+    done = collap("build", "data_specs/demo.yaml", "--retry", "netwrk")
+    assert (done.returncode, "near it: network" in done.stderr) == (2, True)

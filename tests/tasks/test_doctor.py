@@ -153,6 +153,8 @@ def cookie_file(path: Path, **expires_in_days: float) -> NetworkSettings:
         ({"LOGIN_INFO": -1, "SAPISID": 3}, "problem", "(LOGIN_INFO); export"),
         ({"PREF": -1, "VISITOR_INFO1_LIVE": 3}, "ok", "2 cookies, no YouTube login"),
         ({"LOGIN_INFO": -1}, "ok", "no YouTube login"),
+        ({"LOGIN_INFO": 300, "SAPISID": 20_000_000}, "warning", "SAPISID ends after the year 9999"),  # as milliseconds
+        ({"LOGIN_INFO": 1e15, "SAPISID": 1e15}, "warning", "ends after the year 9999"),
     ],
 )
 def test_how_long_a_login_lasts(tmp_path: Path, cookies: dict[str, float], level: str, text: str) -> None:

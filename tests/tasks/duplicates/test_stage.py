@@ -145,7 +145,9 @@ def test_a_training_track_with_evaluation_audio_stops_the_build(
     ffmpeg(clips, songs[1], CLIP_10_S)
     dataset.add("train-00000", {"a": songs[0], "b": songs[1]})
     dataset.add("test-00000", {"c": songs[2]})
-    with pytest.raises(BuildError, match=r"(?s)^1 tracks.*on_match: drop.*forget.*b \(train\) matches .*clip\.m4a"):
+    with pytest.raises(
+        BuildError, match=r"(?s)evaluation data: 1, .*on_match: drop.*forget.*b \(train\) matches .*clip\.m4a"
+    ):
         dataset.judge(audio=[str(tmp_path / "clips")])
     [row] = pq.read_table(dataset.workspace.root / "leakage.parquet").to_pylist()
     assert (row["track_id"], row["split"], row["how"]) == ("b", "train", "audio")
@@ -223,7 +225,7 @@ def test_evaluation_audio_that_cannot_be_compared_is_named(dataset: Dataset, tmp
 
 
 def test_missing_evaluation_data_are_said(dataset: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(BuildError, match=r"no audio files in the evaluation folder .*nowhere"):
+    with pytest.raises(BuildError, match=r"the evaluation folder .*nowhere does not exist"):
         dataset.stage(audio=[str(tmp_path / "nowhere")]).settings()
     with pytest.raises(BuildError, match=r"cannot read evaluation ids .*nothing\.txt"):
         dataset.stage(ids=[str(tmp_path / "nothing.txt")]).settings()

@@ -17,6 +17,8 @@ class Clock:
     def __init__(self, now: float = MONDAY) -> None:
         self.now = now
         self.slept: list[float] = []
+        self.meanwhile: Callable[[], None] = lambda: None
+        """Called at the end of each sleep: what another thread did."""
 
     def __call__(self) -> float:
         return self.now
@@ -24,6 +26,7 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.now += seconds
+        self.meanwhile()
 
 
 class VirtualTime:

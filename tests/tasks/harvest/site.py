@@ -202,6 +202,14 @@ def _endless(request: Request, name: str) -> None:
         request.wfile.write(body)
 
 
+def _without_end(piece: bytes, every_s: float, request: Request, name: str) -> None:
+    """The same piece for ever; as a page unless the name is that of a medium."""
+    kind = MEDIA_TYPE.get("." + name.rpartition(".")[2], "text/html; charset=utf-8")
+    request._send_head(200, {"Content-Type": kind, "Connection": "close"})
+    while not request.site.stopped.wait(every_s):
+        request.wfile.write(piece)
+
+
 def _reset(request: Request, name: str) -> None:
     """RST instead of an answer."""
     request.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -263,6 +271,8 @@ ANSWERS: dict[str, Answer] = {
     "states-less": partial(_stating, 0.5),
     "empty": partial(_instead, b"", None),
     "endless": _endless,
+    "endless-page": partial(_without_end, b"<p>" * 30_000, 0.0),
+    "trickle": partial(_without_end, b"<", 0.05),
     # something else
     "bytes": partial(_instead, _LOGIN.encode(), "text/html; charset=utf-8"),
     "html-as-audio": partial(_instead, _LOGIN.encode(), None),

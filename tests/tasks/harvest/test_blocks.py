@@ -17,7 +17,7 @@ from data_specs.records import Harvest, Track
 from data_specs.spec import HarvestSettings
 from tasks.demo.encode import encode
 from tasks.harvest import ytdlp
-from tasks.harvest.breaker import DOUBTED_AFTER, FIRST_COOLDOWN_S
+from tasks.harvest.breaker import FIRST_COOLDOWN_S
 from tasks.harvest.fetch import harvest_track
 from tasks.harvest.network import Network
 from tests.tasks.harvest.clocks import MONDAY, Clock
@@ -37,7 +37,7 @@ UNAVAILABLE = ("ERROR", "Video unavailable")
 
 
 class Guard(YouTubeSite):
-    """Turns everybody away until a moment, and one video always."""
+    """Turns everybody away until a moment, from the canary too unless it ``serves_canary``, and one video always."""
 
     def __init__(self, clock: Clock, folder: Path) -> None:
         super().__init__(folder)
@@ -46,13 +46,15 @@ class Guard(YouTubeSite):
         self.clock = clock
         self.blocked_until = 0.0
         self.odd: str | None = None
+        self.serves_canary = False
         self.words = NOT_A_BOT
         self.asked: list[tuple[float, str]] = []
 
     def player(self, video_id: str) -> dict[str, Any]:
         self.asked.append((self.clock.now, video_id))
         answer = super().player(video_id)
-        if self.clock.now < self.blocked_until or video_id == self.odd:
+        is_blocked = self.clock.now < self.blocked_until and not (self.serves_canary and video_id == CANARY)
+        if is_blocked or video_id == self.odd:
             del answer["streamingData"]
             answer["playabilityStatus"] = {"status": self.words[0], "reason": self.words[1]}
         return answer
@@ -130,19 +132,32 @@ def test_the_words_of_a_rate_limit_pause_for_an_hour_at_once(site: Guard, harves
 
 
 def test_one_odd_video_costs_a_minute_and_not_the_harvest(site: Guard, harvester: Harvester, clock: Clock) -> None:
-    site.odd = "a" * 11
-    outcome = harvester.watch("a")
+    site.odd = "b" * 11
+    assert harvester.watch("a").record is not None
+    outcome = harvester.watch("b")
     assert outcome.reason is Reason.BOT_CHECK
-    assert [name for _, name in site.asked] == ["a" * 11, CANARY, "a" * 11]
-    assert harvester.watch("b").record is not None
-    assert clock.now - MONDAY < FIRST_COOLDOWN_S + 3 * 66
+    assert [name for _, name in site.asked] == ["a" * 11, "b" * 11, "a" * 11, "b" * 11], "the probe is the last track"
+    assert harvester.watch("c").record is not None
+    assert clock.now - MONDAY < 2 * FIRST_COOLDOWN_S + 6 * 66
 
 
-def test_a_block_in_disguise_costs_a_few_tracks_only(site: Guard, harvester: Harvester, clock: Clock) -> None:
+def test_a_video_that_met_a_block_is_not_given_up_for_a_famous_one(
+    site: Guard, harvester: Harvester, clock: Clock
+) -> None:
+    site.serves_canary, site.blocked_until = True, MONDAY + 2 * HOUR_S
+    assert harvester.watch("a").record is not None
+    assert clock.now > site.blocked_until
+
+
+@pytest.mark.parametrize("serves_canary", [True, False])
+def test_a_block_in_disguise_costs_no_track(
+    site: Guard, harvester: Harvester, clock: Clock, serves_canary: bool
+) -> None:
+    assert harvester.watch("a").record is not None
+    site.serves_canary = serves_canary
     site.words, site.blocked_until = UNAVAILABLE, MONDAY + 2 * HOUR_S
-    reasons = [harvester.watch(letter).reason for letter in "abcdefghij"]
-    assert reasons == [Reason.REMOVED] * DOUBTED_AFTER + [None] * 5
-    assert sum(name == CANARY for _, name in site.asked) == 3
+    assert [harvester.watch(letter).reason for letter in "bcdefghij"] == [None] * 9
+    assert len(site.asked) == 10 + 1 + 3, "one video was asked twice, and three probes"
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +196,27 @@ def test_a_fault_of_the_track_is_none_of_the_identity(plain: Site, harvester_of_
     faults = [harvester_of_plain.fetch(f"{plain.url}/{path}/song.webm") for path in ("404", "403", "410", "500")]
     assert [f.reason for f in faults] == [Reason.NOT_FOUND, Reason.FORBIDDEN, Reason.REMOVED, Reason.SERVER_ERROR]
     assert harvester_of_plain.events == []
+
+
+def test_a_wall_drops_nothing_once_a_track_came_through(
+    plain: Site, harvester_of_plain: Harvester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No canary is known of this site."""
+    assert harvester_of_plain.fetch(f"{plain.url}/ok/song.webm").record is not None
+    answer, num_walled = Site.answer, 6
+
+    def wall(self: Site, request: Any) -> None:
+        if self.requests.total() < num_walled:
+            self.requests["wall"] += 1
+            request.send_error(403)
+        else:
+            answer(self, request)
+
+    plain.requests.clear()
+    monkeypatch.setattr(Site, "answer", wall)
+    assert harvester_of_plain.fetch(f"{plain.url}/redirect/song.webm").record is not None
+    assert "forbidden" in " ".join(harvester_of_plain.events)
+    assert harvester_of_plain.fetch(f"{plain.url}/403/song.webm").reason is Reason.FORBIDDEN
 
 
 def test_a_probe_that_meets_a_missing_track_knows_that_it_is_served(plain: Site, harvester_of_plain: Harvester) -> None:

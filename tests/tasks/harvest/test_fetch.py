@@ -9,6 +9,7 @@ import errno
 import hashlib
 import io
 import json
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 from yt_dlp.downloader.common import FileDownloader
 
 from data_specs.arrow import identity_fields
+from data_specs.hashing import file_sha256
 from data_specs.network import Identity, NetworkSettings
 from data_specs.outcomes import Outcome
 from data_specs.reasons import Reason
@@ -26,7 +28,7 @@ from data_specs.records import Harvest, Track
 from data_specs.spec import HarvestSettings
 from tasks.demo.encode import encode
 from tasks.engine.errors import BuildError
-from tasks.harvest import ytdlp
+from tasks.harvest import fetch, ytdlp
 from tasks.harvest.fetch import TEMPORARY_FOLDER, harvest_track
 from tasks.harvest.network import Network
 from tests.tasks.harvest.clocks import Clock
@@ -201,6 +203,22 @@ def test_what_a_killed_run_left_is_replaced(site: Site, tmp_path: Path) -> None:
     assert identity_fields(again) == identity_fields(first)
     assert (tmp_path / first.file).read_bytes() == site.files["song.mp3"]
     assert _left_in(tmp_path) == [first.file]
+
+
+def test_the_media_are_read_once_and_take_their_space_once(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    downloaded: list[os.stat_result] = []
+
+    def hashed(path: str) -> str:
+        downloaded.append(os.stat(path))
+        return file_sha256(path)
+
+    monkeypatch.setattr(fetch, "file_sha256", hashed)
+    harvest = harvested(site, "ok/song.mp3", tmp_path)[0].record
+    assert harvest is not None
+    (before,), after = downloaded, (tmp_path / harvest.file).stat()
+    assert (after.st_ino, after.st_size) == (before.st_ino, harvest.num_bytes)
 
 
 def test_threads_fetch_different_tracks_at_once(site: Site, tmp_path: Path) -> None:

@@ -20,9 +20,9 @@ import pytest
 from data_specs.network import Identity, NetworkSettings
 from data_specs.reasons import Reason
 from tasks.harvest import ytdlp
-from tasks.harvest.breaker import DOUBTED_AFTER, FIRST_COOLDOWN_S, SHORT_COOLDOWN_S
+from tasks.harvest.breaker import FIRST_COOLDOWN_S, SHORT_COOLDOWN_S
 from tasks.harvest.fetch import until_answered
-from tasks.harvest.network import Network, Turn
+from tasks.harvest.network import Network
 from tasks.harvest.outcomes import Fault
 from tests.tasks.harvest.clocks import MONDAY, VirtualTime
 
@@ -58,14 +58,18 @@ class Request:
     track: int | None
     """None for the canary."""
     fault: Fault | None
+    is_probe: bool
 
 
 class Site:
-    """Has deleted videos, odd ones, bad moments, and bans identities for as long as it likes."""
+    """Has deleted videos, odd ones, bad moments, and bans identities for as long as it likes.
+
+    The canary is famous: it is served to those that are banned too.
+    """
 
     def __init__(self, time: VirtualTime, seed: int) -> None:
         self.time = time
-        self.log: list[Request | tuple[str, float, str, int | None]] = []
+        self.log: list[Request | tuple[str, float, str, bool]] = []
         self.rng = random.Random(seed)
         self.seen: Counter[int] = Counter()
         self.bans: dict[str, list[tuple[float, float, Fault]]] = {name: self._bans() for name in IDENTITIES}
@@ -84,23 +88,23 @@ class Site:
     def is_odd(self, track: int) -> bool:
         return track % 997 == 5
 
-    def ask(self, turn: Turn, track: int | None) -> Fault | None:
-        begin, name = self.time.now, turn.identity.name
-        self.log.append(("begin", begin, name, track))
+    def ask(self, name: str, track: int | None, *, is_probe: bool = False) -> Fault | None:
+        begin = self.time.now
+        self.log.append(("begin", begin, name, is_probe))
         fault = self._answer(name, track)
-        self.time.sleep(self.rng.uniform(1.0, 4.0) if fault else self.rng.uniform(10.0, 120.0))
-        self.log.append(Request(begin, self.time.now, name, track, fault))
+        self.time.sleep(self.rng.uniform(1.0, 4.0) if fault or is_probe else self.rng.uniform(10.0, 120.0))
+        self.log.append(Request(begin, self.time.now, name, track, fault, is_probe))
         return fault
 
     def _answer(self, name: str, track: int | None) -> Fault | None:
         now = self.time.now
         if self.outage[0] <= now < self.outage[1]:
             return DOWN
+        if track is None:
+            return None
         for begin, end, fault in self.bans[name]:
             if begin <= now < end:
                 return fault
-        if track is None:
-            return None
         self.seen[track] += 1
         if self.is_odd(track):
             return NOT_A_BOT
@@ -144,14 +148,16 @@ def fortnight(tmp_path_factory: pytest.TempPathFactory) -> Fortnight:
             track = next(tracks)
             url = f"https://www.youtube.com/watch?v={track}"
             try:
-                fault = until_answered(url, network, lambda turn, number: site.ask(turn, track) or track)  # noqa: B023
+                fault = until_answered(url, network, lambda turn, _: site.ask(turn.identity.name, track) or track)  # noqa: B023
             except CancelledError:
                 return
             answered[track] = fault if isinstance(fault, Fault) else None
 
+    def probe(url: str, settings: NetworkSettings, identity: Identity) -> Fault | None:
+        return site.ask(identity.name, None if url == CANARY else int(url.partition("=")[2]), is_probe=True)
+
     patch = pytest.MonkeyPatch()
-    turns: dict[str, Turn] = {n: Turn(identity=i, site="youtube.com", at=0.0) for n, i in IDENTITIES.items()}
-    patch.setattr(ytdlp, "probe", lambda url, settings, identity: site.ask(turns[identity.name], None))
+    patch.setattr(ytdlp, "probe", probe)
     networks = [
         Network(SETTINGS, state=state, stopped=stopped, clock=time, sleep=sleep, rng=random.Random(n)) for n in (1, 2)
     ]
@@ -183,43 +189,36 @@ def test_windows_are_kept(fortnight: Fortnight) -> None:
     assert len({int((r.begin % DAY_S) / HOUR_S) for r in fortnight.of("direct")}) == 24
 
 
-def test_nothing_is_asked_while_a_breaker_is_open_but_one_canary_at_a_time(fortnight: Fortnight) -> None:
+def test_nothing_is_asked_while_a_breaker_is_open_but_one_probe_at_a_time(fortnight: Fortnight) -> None:
     num_blocks = 0
     for name in IDENTITIES:
-        is_open, ends_at, is_probed = False, 0.0, False
-        refused: set[int] = set()
-        changed_at = 0.0
+        is_open, ends_at, is_probed, changed_at = False, 0.0, False, 0.0
         for entry in fortnight.site.log:
             if isinstance(entry, Request) and entry.identity == name:
-                is_probe, fault = entry.track is None, entry.fault
-                is_probed = is_probed and not is_probe
-                is_refusal = fault in (NOT_A_BOT, LIMITED) or (is_probe and fault is not None)
-                if is_refusal and not is_probe and entry.begin >= changed_at and entry.track not in refused:
-                    pause_s = FIRST_COOLDOWN_S if fault is NOT_A_BOT else SETTINGS.cooldown_s
+                is_probed = is_probed and not entry.is_probe
+                if entry.is_probe and entry.fault:
+                    pause_s = SHORT_COOLDOWN_S if entry.fault is DOWN else SETTINGS.cooldown_s
+                    is_open, ends_at, changed_at = True, entry.end + pause_s, entry.end
+                elif entry.is_probe and is_open:
+                    is_open, changed_at = False, entry.end
+                elif entry.fault in (NOT_A_BOT, LIMITED) and entry.begin >= changed_at:
+                    pause_s = FIRST_COOLDOWN_S if entry.fault is NOT_A_BOT else SETTINGS.cooldown_s
                     is_open, ends_at = True, max(ends_at, entry.end + pause_s)
                     changed_at, num_blocks = entry.end, num_blocks + 1
-                elif is_refusal and is_probe:
-                    pause_s = SHORT_COOLDOWN_S if fault is DOWN else SETTINGS.cooldown_s
-                    is_open, ends_at, changed_at = True, entry.end + pause_s, entry.end
-                elif is_probe:
-                    is_open, changed_at = False, entry.end
-                if is_refusal and not is_probe:
-                    assert entry.track is not None
-                    refused.add(entry.track)
             elif isinstance(entry, tuple) and entry[2] == name:
-                _, begin, _, track = entry
+                _, begin, _, is_probe = entry
                 assert not is_probed, "a request beside a probe"
-                assert not is_open or (track is None and begin >= ends_at), (name, begin, ends_at)
-                is_probed = track is None
+                assert not is_open or (is_probe and begin >= ends_at), (name, begin, ends_at)
+                is_probed = is_probe
     assert num_blocks >= 6
 
 
 def test_a_long_ban_costs_few_requests(fortnight: Fortnight) -> None:
     for name in IDENTITIES:
-        for begin, end, fault in fortnight.site.bans[name]:
+        for begin, end, _ in fortnight.site.bans[name]:
             asked = [r for r in fortnight.of(name) if begin <= r.begin < end]
             most = 6 + 1 + 1 + (end - begin) / SETTINGS.longest_cooldown_s + 4  # workers, first look, doublings
-            assert len(asked) <= most + (DOUBTED_AFTER if fault is UNAVAILABLE else 0)
+            assert len(asked) <= most
 
 
 def test_every_track_gets_the_answer_it_deserves(fortnight: Fortnight) -> None:
@@ -228,18 +227,22 @@ def test_every_track_gets_the_answer_it_deserves(fortnight: Fortnight) -> None:
         deserved = NOT_A_BOT if site.is_odd(track) else UNAVAILABLE if site.is_deleted(track) else None
         if (fault.reason if fault else None) != (deserved.reason if deserved else None):
             wrong.append((track, fault))
-    # Until the canary is asked, a ban in disguise and an outage are believed ``DOUBTED_AFTER`` times each. Where
-    # the outage ends in the middle of a track's attempts, a server error can be the last one.
-    assert 1 <= len(wrong) <= DOUBTED_AFTER * 2 * len(IDENTITIES)
-    assert {fault.reason for _, fault in wrong if fault} <= {Reason.REMOVED, Reason.NETWORK, Reason.SERVER_ERROR}
+    assert wrong == [], "neither a ban in disguise nor an outage nor a served canary may cost a track"
+    assert sum(fault is UNAVAILABLE for _, _, fault in site.bans["direct"] + site.bans["night"]) == 2
     assert len(fortnight.answered) >= fortnight.begun - 8, "tracks were lost"
     assert sum(fault is None for fault in fortnight.answered.values()) > 0.8 * len(fortnight.answered)
+
+
+def test_doubt_costs_few_probes(fortnight: Fortnight) -> None:
+    num_deleted = sum(fault is not None for fault in fortnight.answered.values())
+    assert num_deleted > 500
+    assert sum(request.is_probe for request in fortnight.requests) < 0.2 * num_deleted
 
 
 def test_outside_bans_the_pace_is_near_the_budget(fortnight: Fortnight) -> None:
     for name, identity in IDENTITIES.items():
         interval_s = HOUR_S / identity.requests_per_hour
-        gaps = [b.begin - a.begin for a, b in itertools.pairwise(fortnight.of(name)) if None not in (a.track, b.track)]
+        gaps = [b.begin - a.begin for a, b in itertools.pairwise(fortnight.of(name)) if not (a.is_probe or b.is_probe)]
         usual = [gap for gap in gaps if gap < 10 * interval_s]  # not the day between two nights, nor a cool-down
         assert len(usual) > 0.95 * len(gaps)
         assert min(gaps) >= interval_s
@@ -247,8 +250,6 @@ def test_outside_bans_the_pace_is_near_the_budget(fortnight: Fortnight) -> None:
 
 
 def test_the_harvest_goes_on_by_itself(fortnight: Fortnight) -> None:
-    per_day = Counter(
-        int((r.begin - MONDAY) // DAY_S) for r in fortnight.requests if r.track is not None and not r.fault
-    )
+    per_day = Counter(int((r.begin - MONDAY) // DAY_S) for r in fortnight.requests if not r.is_probe and not r.fault)
     assert sorted(per_day) == list(range(14))
     assert per_day[13] > 0.5 * max(per_day.values())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -73,15 +74,17 @@ def test_broken_tags_are_no_tags(tmp_path: Path, content: bytes) -> None:
 def test_what_is_no_file_has_its_reason(tmp_path: Path) -> None:
     (tmp_path / "empty.mp3").touch()
     (tmp_path / "folder.mp3").mkdir()
+    os.mkfifo(tmp_path / "pipe.mp3")
     (tmp_path / "dangling.mp3").symlink_to(tmp_path / "gone")
     reasons = {
         name: harvested((tmp_path / name).as_uri(), tmp_path).reason
-        for name in ("missing.mp3", "empty.mp3", "folder.mp3", "dangling.mp3", "empty.mp3/x.mp3")
+        for name in ("missing.mp3", "empty.mp3", "folder.mp3", "pipe.mp3", "dangling.mp3", "empty.mp3/x.mp3")
     }
     assert reasons == {
         "missing.mp3": Reason.FILE_MISSING,
         "empty.mp3": Reason.FILE_EMPTY,
         "folder.mp3": Reason.FILE_MISSING,
+        "pipe.mp3": Reason.FILE_MISSING,
         "dangling.mp3": Reason.FILE_MISSING,
         "empty.mp3/x.mp3": Reason.FILE_MISSING,
     }

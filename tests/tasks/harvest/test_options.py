@@ -12,8 +12,8 @@ import yt_dlp
 from yt_dlp.globals import supported_js_runtimes
 from yt_dlp.networking.impersonate import ImpersonateTarget
 
-from data_specs.network import Identity, NetworkSettings
-from data_specs.spec import SpecError
+from data_specs.network import Identity, NetworkSettings, load_network
+from data_specs.spec import SpecError, load_spec
 from tasks.harvest.checks import check_network, option_names, youtube_arguments
 from tasks.harvest.options import REQUEST_SLEEP_S, network_options
 
@@ -107,7 +107,7 @@ def test_a_browser_to_impersonate_is_named_in_text() -> None:
         ("nocheckcertificate", "no", "true or false"),
         ("sleep_interval_requests", "0.75", "a number"),
         ("ratelimit", "1M", "a number of bytes"),
-        ("impersonate", "netscape", "does not take them"),
+        ("impersonate", "netscape", "does not take its value"),
     ],
 )
 def test_an_option_that_cannot_be_used_is_refused_with_its_fix(name: str, value: Any, fix: str) -> None:
@@ -148,12 +148,93 @@ def test_all_mistakes_are_told_at_once_and_no_password(tmp_path: Path) -> None:
     page = tmp_path / "login.html"
     page.write_text("# Netscape HTTP Cookie File\n\n<html></html>")
     identities = (
-        Identity(name="a", proxy="me:password@host:1"),
+        Identity(name="a", proxy="me:hunter2@host:1"),
         Identity(name="b", cookies=str(tmp_path / "gone.txt")),
         Identity(name="c", cookies=str(page)),
     )
     message = mistakes_in(identities=identities, js_runtimes=("rhino",), options={"typo": 1})
     assert len(message.splitlines()) == 5
-    assert "password" not in message
+    assert "hunter2" not in message
     for field in ("identities.a.proxy", "identities.b.cookies", "Netscape format", "rhino", "options.typo"):
         assert field in message
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"options": {"proxy": "http://user:hunter2@h:1"}},
+        {"options": {"pasword": "hunter2"}},
+        {"options": {"http_headers": "hunter2"}},
+        {"options": {"impersonate": "hunter2"}},
+        {"options": {"extractor_args": {"soundcloud": "hunter2"}}},
+        {"youtube": {"po_tokens": ("web.gvs+hunter2",)}},
+        {"youtube": {"player_client": ("web.gvs+hunter2",)}},
+    ],
+)
+def test_a_value_is_not_quoted(settings: dict[str, Any]) -> None:
+    message = mistakes_in(**settings)
+    assert "hunter2" not in message
+    assert ".".join([*settings, *next(iter(settings.values()))]) in message
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://",
+        "http://:80",
+        "socks5://host:notaport",
+        "http://u:p@[bad",
+        "http://u:hunter#2@host:1",
+        "http://u:1#hunter2@host:1",
+        "http://u:hunter/2@host:1",
+        "http://u:1/hunter2@host:1",
+        "http://u:1?hunter2@host:1",
+        "ftp://host:1",
+        "host:8080",
+    ],
+)
+def test_a_proxy_that_cannot_be_one_is_refused(proxy: str) -> None:
+    message = mistakes_in(identities=[{"name": "a", "proxy": proxy}])
+    assert message.startswith("identities.a.proxy: expected")
+    assert "hunter" not in message
+
+
+@pytest.mark.parametrize(
+    "proxy", ["http://host:8080", "HTTPS://u:p%23x@host:1/", "socks5h://u@[::1]:1080", "socks4://h.example"]
+)
+def test_a_proxy_that_can_be_one_is_taken(proxy: str) -> None:
+    check_network(NetworkSettings.model_validate({"identities": [{"proxy": proxy}]}))
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        (
+            "identities: [{name: a, proxy: 'http://u:hunter2@h:1'}, {name: b, proxy: 'http://u:hunter2@h:1'}]",
+            "'a' and 'b' have the same proxy",
+        ),
+        ("identities: {name: a, proxy: 'http://u:hunter2@h:1'}", "'identities' = a mapping"),
+        ("identities: ['http://u:hunter2@h:1']", "identities.0"),
+        ("identities: [{name: 'a hunter2'}]", "identities.0.name"),
+        ("identities: [{pasword: hunter2}]", "identities.0.pasword"),
+        ("identities: [{cookies: [hunter2]}]", "identities.0.cookies"),
+        ("proxy: http://u:hunter2@h:1", "'proxy'"),
+        ("options: hunter2", "'options'"),
+        ("youtube: {po_token: hunter2}", "youtube.po_token"),
+    ],
+)
+def test_a_wrong_network_file_is_explained_without_its_values(tmp_path: Path, text: str, field: str) -> None:
+    (tmp_path / "network.yaml").write_text(text)
+    with pytest.raises(SpecError) as caught:
+        load_network(tmp_path / "network.yaml")
+    assert "hunter2" not in str(caught.value)
+    assert field in str(caught.value)
+
+
+def test_a_password_in_a_spec_is_not_quoted(tmp_path: Path) -> None:
+    (tmp_path / "spec.yaml").write_text("name: http://u:hunter2@h\nlimit: 0\nsource: [hunter2]\n")
+    with pytest.raises(SpecError) as caught:
+        load_spec(tmp_path / "spec.yaml")
+    assert "hunter2" not in str(caught.value)
+    assert "'name' = 'http://***@h'" in str(caught.value)
+    assert "'limit' = 0: " in str(caught.value)

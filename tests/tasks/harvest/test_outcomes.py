@@ -283,6 +283,23 @@ def test_an_address_in_a_message_is_not_read_as_a_statement(text: str) -> None:
     assert classify(ExtractorError(text, expected=True)).reason is Reason.EXTRACTION_FAILED
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("Song about copyright: unable to extract data", "extraction_failed"),
+        ("The history of trademarks - unable to extract data", "extraction_failed"),
+        ("This video is no longer available due to a trademark claim by A", "copyright"),
+        ("Error code: 152 - 4 This video is unavailable", "extraction_failed"),
+        ("This video is unavailable\nError code: 152 - 4", "extraction_failed"),
+        ("Offline.", "live"),
+        ("Unable to extract the data of Offline", "extraction_failed"),
+    ],
+)
+def test_a_word_is_not_a_statement(text: str, reason: str) -> None:
+    for error in (ExtractorError(text, expected=True), extracted(text, expected=True), reported(text)):
+        assert classify(error).reason == Reason(reason), error
+
+
 def test_an_error_that_was_overcome_before_is_not_the_reason() -> None:
     error = ExtractorError("Video unavailable", expected=True)
     error.__context__ = TimeoutError("timed out")
@@ -301,6 +318,10 @@ def test_retry_after_as_a_date() -> None:
 
 def test_detail_is_one_plain_line_of_bounded_length() -> None:
     assert trimmed("\x1b[0;31mERROR:\x1b[0m  a\n b\t c") == "a b c"
+    assert (
+        trimmed("see https://me:hunter#2@host/x and https://site/@artist")
+        == "see https://host/x and https://site/@artist"
+    )
     assert len(trimmed("x" * 10_000)) == MAX_DETAIL_CHARS
 
 

@@ -251,6 +251,12 @@ ANSWERS = [
     (says(NO, GONE, "This video contains content from A, who has blocked it on copyright grounds"), "copyright"),
     (says("ERROR", GONE, "This video is no longer available due to a copyright claim by A"), "copyright"),
     (says("LIVE_STREAM_OFFLINE", "This live event will begin in 2 hours."), "live"),
+    (says("LIVE_STREAM_OFFLINE", "Offline."), "live"),
+    (
+        says("CONTENT_CHECK_REQUIRED", "The following content may contain suicide or self-harm topics."),
+        "login_required",
+    ),
+    (says("ERROR", "This video is unavailable", "Error code: 152 - 4"), "extraction_failed"),
     (says("LIVE_STREAM_OFFLINE", "Premieres in 3 hours"), "live"),
     (says(NO, "This live stream recording is not available."), "live"),
     (says(NO, "The page needs to be reloaded."), "extraction_failed"),

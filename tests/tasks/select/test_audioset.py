@@ -97,6 +97,24 @@ def test_audioset_bad_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("child", "message"),
+    [
+        ('{"id": "/m/rock", "name": "Rock music"}', r"ontology.json: node '/m/rock' has no child_ids; set source.ont"),
+        ('{"id": "/m/rock", "child_ids": []}', r"ontology.json: node '/m/rock' has no name; set source.ontology"),
+        (
+            '{"id": "/m/rock", "name": "Rock", "child_ids": ["/m/x"]}',
+            r"ontology.json: node '/m/rock' has the child '/m/x', which is not in it; set source.ontology",
+        ),
+    ],
+)
+def test_an_ontology_with_a_hole(tmp_path: Path, child: str, message: str) -> None:
+    source = audioset(tmp_path)
+    (tmp_path / "ontology.json").write_text(f'[{{"id": "/m/04rlf", "name": "M", "child_ids": ["/m/rock"]}}, {child}]')
+    with pytest.raises(BuildError, match=message):
+        select(spec(source))
+
+
+@pytest.mark.parametrize(
     "line",
     [
         "abc;0;10;/m/rock",
@@ -106,6 +124,14 @@ def test_audioset_bad_files(tmp_path: Path) -> None:
         'abc, 0.000, 10.000, "/m/rock, /m/jazz"',
         'abc, 0.000, 10.000, "/m/rock" 5',
         "   ",
+        'abc, 0.000, 10.000, "/m/rock,/m',
+        'abc, 0.000, 10.000, "/m/rock',
+        'abc, 0.000, 10.000, "/m/rock,"',
+        "abc, 0.000, 10.000, /m/rock",
+        'abc, 0.000, 10.000, ""',
+        "abc, 0.000, 10.000, ",
+        "abc, 0.000, 10.000, NULL",
+        'abc, 0.000, 10.000, "Rock"',
     ],
 )
 @pytest.mark.parametrize("before", [0, 3, 200_000])  # the last one: in a later block of the parser
@@ -120,11 +146,11 @@ def test_a_line_of_another_form_is_named(tmp_path: Path, line: str, before: int)
 
 def test_what_a_list_may_contain(tmp_path: Path) -> None:
     path = tmp_path / "list.csv"
-    rows = ["# of four words", "# a, b, c", '-a_b-, 0, 10, "/m/rock"', "", "#", 'ab, 1, 2, "/m/jazz,/t/dd1"']
+    rows = ["# of four words", "# a, b, c", '-a_b-, 0, 10, "/m/rock"', "", "#", 'ab, 1, 2, "/m/jazz,/t/dd1,/g/1_q"']
     path.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(rows).encode())
     table = read_segments(path)
     assert table["video"].to_pylist() == ["-a_b-", "ab"]
-    assert table["labels"].to_pylist() == ['"/m/rock"', '"/m/jazz,/t/dd1"']
+    assert table["labels"].to_pylist() == ['"/m/rock"', '"/m/jazz,/t/dd1,/g/1_q"']
     path.write_bytes(b'\xff, 0, 10, "/m/rock"\n')
     with pytest.raises(BuildError, match=r"cannot read segment list .*UTF8"):
         read_segments(path)

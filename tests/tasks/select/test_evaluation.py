@@ -23,8 +23,10 @@ def write(folder: Path, text: str, name: str = "ids.csv") -> str:
         "\ufeff-a_b\nc",
         "ytid\n-a_b\nc\n",
         'ytid,start_s,caption\n-a_b,30,"one, ""two""\nlines"\nc,0,#1\n',
-        "id\ttitle\ttrack_id\n1\tx\t-a_b\n2\ty\tc\n",
+        "track_id,title,ytid\n-a_b,x,c\n",
+        "id\ttitle\ttrack_id\n\tx\t-a_b\nc\ty\t-a_b\nc\tz\n",
         '# a comment, with a comma\n"title","youtube_id"\n"#1, hit","-a_b"\n\n"x","c"\n',
+        '  \n"title, long",ytid\nx,-a_b\ny,c\n',
         '# Segments csv\n# x\n-a_b, 0.000, 10.000, "/m/04rlf"\nc, 30.000, 40.000, "/m/x,/m/y"\n',
         '-a_b, 0.000, 10.000, "/m/04rlf"\nc, 30.000, 40.000, "/m/x,/m/y"\n',
     ],
@@ -46,7 +48,13 @@ def test_several_files_are_united(tmp_path: Path) -> None:
         ("ytid,caption\n", "has no ids"),
         ("name,caption\na,b\n", "has no column of ids, it has name, caption; evaluation.ids takes"),
         ("a\nhttps://youtu.be/aaaaaaaaaaa\n", "line 2: 'https://youtu.be/aaaaaaaaaaa' is not an id"),
-        ("name,ytid\na,b\nc\n", "line 3: '' is not an id"),
+        ("name,ytid\na,b\nc\n", "line 3: no id in ytid"),
+        ("track_id,ytid\na,b\n,\n", "line 3: no id in track_id, ytid"),
+        ("track_id,ytid\na,b c\n", "line 2: 'b c' is not an id"),
+        (
+            "# x\nvideo\naaaaaaaaaaa\nbbbbbbbbbbb\n",
+            "line 2: 'video' is no YouTube id like all that follow; .* it ytid",
+        ),
         ('ytid,caption\na,"two\nlines"\n"b c",x\n', "line 4: 'b c' is not an id"),
         ('ytid,caption\na,"never closed\n', "cannot read evaluation ids .*unexpected end of data"),
         ('a, 0.000, 10.000, "/m/x"\nb, 0.000\n', "line 2: expected"),
@@ -77,6 +85,18 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         "https://www.youtube.com/embed/-aaa_aaaaa-?start=1",
         "https://www.youtube-nocookie.com/embed/-aaa_aaaaa-",
         "https://www.youtube.com/live/-aaa_aaaaa-/",
+        "https://youtube-nocookie.com/embed/-aaa_aaaaa-",
+        "https://youtube.com/e/-aaa_aaaaa-",
+        "https://youtube.com/v/-aaa_aaaaa-",
+        "https://www.youtube.com/?v=-aaa_aaaaa-",
+        "https://www.youtube.com/watch#v=-aaa_aaaaa-",
+        "https://www.youtube.com/watch?v=-aaa_aaaaa-XX",
+        "https://yewtu.be/watch?v=-aaa_aaaaa-",
+        # yt-dlp gives these to its generic extractor, which follows them to the video
+        "HTTPS://WWW.YouTube.COM/watch?v=-aaa_aaaaa-",
+        "https://www.youtube.com./watch?v=-aaa_aaaaa-",
+        "https://me@www.youtube.com:443/watch?v=-aaa_aaaaa-",
+        "https://www.youtu.be/-aaa_aaaaa-",
     ],
 )
 def test_addresses_of_youtube(url: str) -> None:
@@ -90,9 +110,11 @@ def test_addresses_of_youtube(url: str) -> None:
         "https://notyoutube.com/watch?v=aaaaaaaaaaa",
         "https://youtube.com.example.org/watch?v=aaaaaaaaaaa",
         "https://www.youtube.com/watch?v=short",
-        "https://www.youtube.com/watch?v=aaaaaaaaaaaa",
         "https://www.youtube.com/watch",
         "https://www.youtube.com/playlist?list=aaaaaaaaaaa",
+        "https://www.youtube.com/embed/videoseries?list=aaaaaaaaaaa",
+        "https://example.org/?u=https://www.youtube.com/watch?v=aaaaaaaaaaa",
+        "aaaaaaaaaaa",
         "https://youtu.be/",
         "file:///watch?v=aaaaaaaaaaa",
         "http://[bad",
@@ -152,6 +174,12 @@ def test_no_more_than_ten_offenders_are_listed(tmp_path: Path) -> None:
         select(spec({"type": "urls", "table": table}, evaluation=settings))
     with pytest.raises(BuildError, match=r"has no track: every one was left out: .*in train or valid 12"):
         select(spec({"type": "urls", "table": table}, evaluation={**settings, "on_match": "drop"}))
+
+
+def test_both_ids_of_a_song_keep_it_from_training(tmp_path: Path) -> None:
+    ids = write(tmp_path, "track_id,ytid\n0007,aaaaaaaaaaa\n")
+    selection = select(spec(urls(tmp_path), split={"test_percent": 0}, evaluation={"ids": [ids]}))
+    assert {track.split for track in selection.tracks if track.track_id == "one"} == {"test"}
 
 
 def test_evaluation_ids_of_audioset(tmp_path: Path) -> None:

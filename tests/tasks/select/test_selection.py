@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+import json
 import os
+import re
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from data_specs.spec import DatasetSpec, LocalSource, UrlsSource
 from tasks.engine.errors import BuildError
 from tasks.select import select
+from tests.tasks.select.test_audioset import audioset
 
 
 def spec(source: object, **more: object) -> DatasetSpec:
@@ -79,9 +85,14 @@ def test_other_bad_tables(tmp_path: Path) -> None:
     (tmp_path / "odd.csv").write_text("url\nfile:///etc/passwd\n")
     with pytest.raises(BuildError, match=r"row 1: url 'file:///etc/passwd' is not an http"):
         select(spec(UrlsSource(table=str(tmp_path / "odd.csv"))))
-    (tmp_path / "odd.csv").write_text("url\nhttp://[bad\n")
-    with pytest.raises(BuildError, match=r"row 1: url 'http://\[bad' is not an http"):
-        select(spec(UrlsSource(table=str(tmp_path / "odd.csv"))))
+    for url in ("http://[bad", "http://:80/a", "http://me@/a"):
+        (tmp_path / "odd.csv").write_text(f"url\n{url}\n")
+        with pytest.raises(BuildError, match=rf"row 1: url '{re.escape(url)}' is not an http"):
+            select(spec(UrlsSource(table=str(tmp_path / "odd.csv"))))
+    for line in ('{"url": ', '"https://example.org"'):
+        (tmp_path / "odd.jsonl").write_text(f'{{"url": "https://example.org"}}\n\n{line}\n')
+        with pytest.raises(BuildError, match=r"cannot read table .*odd.jsonl: line 3: "):
+            select(spec(UrlsSource(table=str(tmp_path / "odd.jsonl"))))
     (tmp_path / "odd.parquet").write_bytes(b"no parquet")
     with pytest.raises(BuildError, match=r"cannot read table"):
         select(spec(UrlsSource(table=str(tmp_path / "odd.parquet"))))
@@ -95,6 +106,54 @@ def test_optional_columns(tmp_path: Path) -> None:
     (tmp_path / "t.jsonl").write_text('{"url": "https://e.org/1", "labels": ["Jazz", "Rock"]}\n')
     (track,) = select(spec(UrlsSource(table=str(tmp_path / "t.jsonl")))).tracks
     assert track.labels == ("Jazz", "Rock")
+
+
+def test_parquet_and_json_lines_are_read_as_they_are_written(tmp_path: Path) -> None:
+    big = 12345678901234567890  # no float holds it, nor does a signed word
+    ids = {big: ("jazz", "rock"), 2**53 + 1: (), None: ("slow",)}
+    rows = [
+        {"url": f"https://e.org/{number}", "track_id": track_id, "labels": labels}
+        for number, (track_id, labels) in enumerate(ids.items())
+    ]
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    pq.write_table(pa.Table.from_pylist(rows, SCHEMA), tmp_path / "t.parquet")
+    for name in ("t.jsonl", "t.parquet"):
+        tracks = {track.url[-1]: track for track in select(spec(UrlsSource(table=str(tmp_path / name)))).tracks}
+        assert [tracks[n].labels for n in "012"] == list(ids.values())
+        assert [tracks[n].track_id for n in "01"] == [str(big), str(2**53 + 1)]
+        assert len(tracks["2"].track_id) == 16
+
+
+SCHEMA = pa.schema({"url": pa.string(), "track_id": pa.uint64(), "labels": pa.list_(pa.string())})
+
+
+def test_evaluation_ids_are_looked_up_once_where_ids_are_youtubes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ids.txt").write_text("cccccccccc-\n")
+    num_looked_up = []
+    is_in = pc.is_in
+
+    def counted(column: pa.StringArray, **options: object) -> pa.BooleanArray:
+        num_looked_up.append(len(column))
+        return is_in(column, **options)
+
+    monkeypatch.setattr(pc, "is_in", counted)
+    select(spec(audioset(tmp_path), evaluation={"ids": [str(tmp_path / "ids.txt")]}))
+    assert num_looked_up == [3]
+
+
+@pytest.mark.parametrize("kind", ["a loop", "a pipe"])
+def test_local_files_that_cannot_be_read_as_files(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "b.mp3").touch()
+    if kind == "a loop":
+        (tmp_path / "a.mp3").symlink_to("a.mp3")
+        message = r"cannot look at .*a\.mp3: Too many levels of symbolic links; take it out of source\.folder"
+    else:
+        os.mkfifo(tmp_path / "a.mp3")
+        message = r"a\.mp3 is not a regular file; take it out of source\.folder"
+    with pytest.raises(BuildError, match=message):
+        select(spec(LocalSource(folder=str(tmp_path))))
 
 
 def test_local_folder(tmp_path: Path) -> None:

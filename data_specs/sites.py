@@ -18,7 +18,7 @@ def site_of(url: str) -> str:
         ValueError: the address names no host.
     """
     parts = urlsplit(url)
-    host = parts.hostname  # lower case already
+    host = (parts.hostname or "").rstrip(".")  # lower case already; the full name of a host ends in a dot
     if not host:
         raise ValueError(f"{url}: expected an address with a host, such as https://example.org/song")
     if is_loopback(host):
