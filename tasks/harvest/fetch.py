@@ -101,6 +101,7 @@ def until_answered(url: str, network: Network, request: Callable[[Turn, int], T 
         else:
             network.report(turn, result)
         if again_s is not None:
+            network.on_event(f"{turn.identity.name} at {turn.site}: trying again, {result.reason}: {result.detail}")
             network.wait(again_s)
         elif network.believes(turn, result):
             return _told(result, number)

@@ -166,7 +166,9 @@ class Network:
             probe = self._begin(turn.url, turn.site, (turn.identity,), is_probe=True)
             if isinstance(probe, float):
                 self.wait(probe)
-            elif probe.address is not None:
+                continue
+            self.on_event(f"{turn.identity.name} at {turn.site}: asking whether this is about us. {fault.reason}")
+            if probe.address is not None:
                 self._probe(probe, probe.address)
             else:  # another thread found the canary to be of no use
                 self._release(probe)

@@ -322,7 +322,8 @@ def test_a_canary_that_tells_nothing_is_left_out_loudly(one: Bench, found: Reaso
     one.canary = [Fault(reason=found, detail="cannot be had")]
     assert one.network.believes(one.answer(GONE), GONE)
     assert one.network.believes(one.answer(GONE), GONE)
-    (event,) = one.events
+    asked, event = one.events
+    assert asked.endswith("asking whether this is about us. removed")
     assert f"cannot be used, https://www.youtube.com/watch?v=jNQXAC9IVRw: {found}: cannot be had" in event
     one.answer(BOT)
     assert one.network.take(URL).probe, "the track in hand asks"
