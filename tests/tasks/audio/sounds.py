@@ -80,3 +80,12 @@ def accepted(
 ) -> Outcome[AudioFacts]:
     harvest = harvest_of(content, folder / "media", name, stated_duration_s)
     return accept_audio("t", harvest, SETTINGS.model_copy(update=settings), folder)
+
+
+def peak_bytes() -> int:
+    """The most memory that this process had; what ``getrusage`` gives may be its parent's."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return 0  # not Linux
+    [line] = [line for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) * 1024

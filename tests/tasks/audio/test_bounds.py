@@ -19,7 +19,7 @@ from data_specs.reasons import Reason
 from data_specs.records import AudioFacts
 from tasks.audio.limits import memory_bounded
 from tasks.engine.pools import Pools
-from tests.tasks.audio.sounds import accepted, as_file, noise
+from tests.tasks.audio.sounds import accepted, as_file, noise, peak_bytes
 
 LONGEST_S = 20.0
 
@@ -125,7 +125,7 @@ def claiming_many_samples(m4a: bytes, num_samples: int) -> bytes:
 
 def judged(case: tuple[bytes, Path]) -> tuple[Outcome[AudioFacts], int]:
     content, folder = case
-    return accepted(content, folder, "t.m4a"), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+    return accepted(content, folder, "t.m4a"), peak_bytes()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is bounded on Linux only")

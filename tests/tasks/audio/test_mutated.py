@@ -24,7 +24,7 @@ from data_specs.reasons import Reason
 from data_specs.records import AudioFacts
 from tasks.engine.pools import Pools
 from tests.tasks.audio.mutations import MUTATIONS
-from tests.tasks.audio.sounds import SETTINGS, accepted, as_file, fragmented_m4a, noise
+from tests.tasks.audio.sounds import SETTINGS, accepted, as_file, fragmented_m4a, noise, peak_bytes
 
 DURATION_S = 3.0
 TOLERANCE_S = SETTINGS.duration_tolerance_s
@@ -70,15 +70,6 @@ def judge(case: tuple[int, Path]) -> Judged:
         samples, rate_hz = soundfile.read(folder / str(number) / outcome.record.file)
         assert len(samples) / rate_hz == pytest.approx(outcome.record.duration_s, abs=0.001)
     return Judged(outcome, stated_s is not None, cpu_s, peak_bytes())
-
-
-def peak_bytes() -> int:
-    """The most memory that this process had; what ``getrusage`` gives may be its parent's."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return 0  # not Linux
-    [line] = [line for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
-    return int(line.split()[1]) * 1024
 
 
 def test_a_thousand_broken_files_are_judged_and_never_a_crash(tmp_path: Path) -> None:
