@@ -47,7 +47,7 @@ def run_dataset_stage(
         parts: the parts of all inputs, by partition and stage name.
 
     Raises:
-        BuildError: a person must act; nothing of this stage was written.
+        BuildError: a person must act.
     """
     started = time.monotonic()
     run.pools.check()
@@ -74,7 +74,9 @@ def _compute(
             for track_id, outcome in outcomes[partition.name]
         ]
         path = run.workspace.part(stage.name, partition.name, key)
-        infos.append(write_part(path, stage.name, partition.name, key, stage.record, rows))
+        # One that a killed run left is the same: a build that is killed again and again still gets on.
+        written = read_part_info(path, stage.name, partition.name, key)
+        infos.append(written or write_part(path, stage.name, partition.name, key, stage.record, rows))
         for row in rows:
             run.on_row(stage.name, str(row.outcome.reason or "ok"))
     _remove_others(stage, partitions, key, run)
