@@ -97,12 +97,9 @@ def write_summary(
     return report
 
 
-def _card(spec: DatasetSpec, samples: Sequence[Sample], report: BuildReport, versions: dict[str, str]) -> str:
-    durations = [sample.duration_s for sample in samples]
-    words = [sample.num_words for sample in samples]
-    splits = Counter(sample.split for sample in samples)
-    licences = Counter(sample.license or NOT_STATED for sample in samples)
-    front: dict[str, Any] = {
+def _front_matter(spec: DatasetSpec, splits: Sequence[str]) -> dict[str, Any]:
+    """What the Hugging Face hub reads of a dataset card."""
+    return {
         "pretty_name": spec.name,
         "task_categories": ["audio-classification", "text-retrieval"],
         "tags": ["music", "long-form", "webdataset"],
@@ -110,6 +107,13 @@ def _card(spec: DatasetSpec, samples: Sequence[Sample], report: BuildReport, ver
             {"config_name": "default", "data_files": [{"split": s, "path": f"shards/{s}-*.tar"} for s in splits]}
         ],
     }
+
+
+def _card(spec: DatasetSpec, samples: Sequence[Sample], report: BuildReport, versions: dict[str, str]) -> str:
+    durations = [sample.duration_s for sample in samples]
+    words = [sample.num_words for sample in samples]
+    splits = Counter(sample.split for sample in samples)
+    licences = Counter(sample.license or NOT_STATED for sample in samples)
     facts = [
         {"quantity": "pairs", "value": f"{len(samples)}"},
         {"quantity": "hours of audio", "value": f"{report.hours}"},
@@ -119,7 +123,7 @@ def _card(spec: DatasetSpec, samples: Sequence[Sample], report: BuildReport, ver
         *({"quantity": f"split {name}", "value": f"{count}"} for name, count in sorted(splits.items())),
     ]
     return f"""---
-{yaml.safe_dump(front, sort_keys=False).strip()}
+{yaml.safe_dump(_front_matter(spec, list(splits)), sort_keys=False).strip()}
 ---
 
 # {spec.name}
