@@ -24,8 +24,8 @@ from data_specs.publish import publish_bytes
 from data_specs.records import AudioFacts, Caption, Features, Fingerprint, Harvest, Recording, Sample, Structure
 from tasks.build import Build, BuildConfig, build, open_build
 from tasks.engine.dataset_stage import dataset_key
-from tasks.engine.parts import PartInfo, Row, write_part
-from tasks.engine.schedule import AnyStage, Parts
+from tasks.engine.parts import PartInfo, Parts, Row, write_part
+from tasks.engine.schedule import AnyStage
 from tasks.engine.stage import DatasetStage, Partition, PartitionStage, TrackStage, part_key
 from tasks.shards.pack import sidecar
 

@@ -16,8 +16,8 @@ from flows.artifacts import BuildArtifacts
 from tasks.build import Build, BuildConfig, BuildReport, open_build
 from tasks.doors import run_dataset, run_part
 from tasks.engine.dataset_stage import find_dataset_parts
-from tasks.engine.parts import PartInfo
-from tasks.engine.schedule import Parts, WorkFuture
+from tasks.engine.parts import PartInfo, Parts
+from tasks.engine.schedule import WorkFuture
 from tasks.engine.stage import DatasetStage, Partition, PartitionStage, TrackStage, find_part
 
 T = TypeVar("T")

@@ -22,9 +22,9 @@ from data_specs.spec import DatasetSpec, LocalSource, RenderedSource, load_spec
 from tasks.duplicates.evaluation import evaluation_fingerprints, evaluation_identity
 from tasks.engine.dataset_stage import run_dataset_stage
 from tasks.engine.errors import BuildError
-from tasks.engine.parts import PartInfo
+from tasks.engine.parts import PartInfo, Parts
 from tasks.engine.pools import Pools
-from tasks.engine.schedule import AnyStage, Parts, Submit, stream
+from tasks.engine.schedule import AnyStage, Submit, stream
 from tasks.engine.stage import DatasetStage, Partition, PartitionStage, StageRun, TrackStage, matches, run_stage
 from tasks.engine.workspace import Workspace
 from tasks.harvest.network import Network
@@ -86,8 +86,7 @@ class Build:
 
     def stream(self, submit: Submit, on_part: Callable[[PartInfo], None]) -> dict[str, dict[str, PartInfo]]:
         cancel = self.run.pools.cancel
-        selected = {track.track_id for track in self.selection.tracks}
-        strangers = sorted(self.forgotten - selected)
+        strangers = sorted(self.forgotten.difference(track.track_id for track in self.selection.tracks))
         if strangers:
             self.run.on_detail(
                 f"{len(strangers)} of {len(self.forgotten)} ids in {self.workspace.forgotten} are not among the "

@@ -16,8 +16,7 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from tasks.engine.dataset_stage import run_dataset_stage
-from tasks.engine.parts import PartInfo
-from tasks.engine.schedule import Parts
+from tasks.engine.parts import PartInfo, Parts
 from tasks.engine.stage import DatasetStage, Partition, PartitionStage, StageRun, TrackStage, run_stage
 from tasks.evaluation.job import EvaluateJob, evaluate
 from tasks.training.job import TrainJob, train

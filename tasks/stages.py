@@ -21,9 +21,9 @@ from data_specs.spec import AudioSettings, CaptionSettings, DatasetSpec, Harvest
 from tasks.audio.accept import accept_audio
 from tasks.caption.captioner import caption_track
 from tasks.duplicates.stage import DuplicateStage, FingerprintStage
-from tasks.engine.parts import PartInfo, Row
+from tasks.engine.parts import Row
 from tasks.engine.pools import PoolKind
-from tasks.engine.stage import DatasetStage, Known, PartitionStage, TrackStage
+from tasks.engine.stage import DatasetStage, KeepsRows, Known, PartitionStage, TrackStage
 from tasks.engine.workspace import Workspace
 from tasks.features.extract import FeatureStage
 from tasks.harvest.fetch import harvest_track
@@ -34,20 +34,8 @@ from tasks.structure.analyse import analyse_track
 from tasks.tombstones import TOMBSTONE
 
 
-class _Rows:
-    """What most stages answer: a row stands as long as its key does, and nothing lies beside the part."""
-
-    __slots__ = ()
-
-    def keeps(self, row: Row, workspace: Workspace) -> bool:
-        return True
-
-    def is_whole(self, part: Path, info: PartInfo) -> bool:
-        return True
-
-
 @dataclass(frozen=True, slots=True)
-class HarvestStage(_Rows):
+class HarvestStage(KeepsRows):
     """Fetch the media file of each track that nobody asked to forget."""
 
     harvest: HarvestSettings
@@ -83,7 +71,7 @@ class HarvestStage(_Rows):
 
 
 @dataclass(frozen=True, slots=True)
-class AudioStage(_Rows):
+class AudioStage(KeepsRows):
     """Decode everything once, measure, accept, leave a 16 kHz mono file."""
 
     audio: AudioSettings
@@ -109,7 +97,7 @@ class AudioStage(_Rows):
 
 
 @dataclass(frozen=True, slots=True)
-class StructureStage(_Rows):
+class StructureStage(KeepsRows):
     """Tempo, key, beats and sections."""
 
     structure: StructureSettings
@@ -132,7 +120,7 @@ class StructureStage(_Rows):
 
 
 @dataclass(frozen=True, slots=True)
-class CaptionStage(_Rows):
+class CaptionStage(KeepsRows):
     """Long text with time-bounded structure."""
 
     caption: CaptionSettings

@@ -34,15 +34,15 @@ from tasks.duplicates.evaluation import (
 from tasks.duplicates.fingerprint import ALGORITHM, fingerprint_track
 from tasks.duplicates.match import Fingerprints
 from tasks.duplicates.passage import Values
-from tasks.engine.parts import PartInfo, Row
+from tasks.engine.parts import PartInfo
 from tasks.engine.pools import PoolKind, Pools
-from tasks.engine.stage import Known, Partition
+from tasks.engine.stage import KeepsRows, Known, Partition
 from tasks.engine.workspace import Workspace
 from tasks.select.evaluation import youtube_id
 
 
 @dataclass(frozen=True, slots=True)
-class FingerprintStage:
+class FingerprintStage(KeepsRows):
     """What each track sounds like, in a form that survives codecs."""
 
     name: ClassVar[str] = "fingerprint"
@@ -57,12 +57,6 @@ class FingerprintStage:
     def basis(self, known: Known) -> Any:
         assert known.audio
         return [self.settings(), known.audio.pcm_sha256]
-
-    def keeps(self, row: Row, workspace: Workspace) -> bool:
-        return True
-
-    def is_whole(self, part: Path, info: PartInfo) -> bool:
-        return True
 
     def process(self, known: Known, workspace: Path) -> Outcome[Fingerprint]:
         assert known.audio
@@ -83,15 +77,6 @@ class DuplicateStage:
     def settings(self) -> Any:
         on_match = self.evaluation.on_match
         return [self.duplicates.model_dump(mode="json"), on_match, evaluation_identity(self.evaluation)]
-
-    def basis(self, known: Known) -> Any:
-        return None  # the outcome of a track depends on all others: no row is ever taken over
-
-    def keeps(self, row: Row, workspace: Workspace) -> bool:
-        return False
-
-    def is_whole(self, part: Path, info: PartInfo) -> bool:
-        return True
 
     def process_dataset(
         self,

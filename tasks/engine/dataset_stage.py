@@ -16,11 +16,9 @@ import pyarrow.parquet as pq
 from data_specs.hashing import digest
 from data_specs.outcomes import Status
 from tasks.engine.errors import operator_error
-from tasks.engine.parts import PartInfo, Row, read_part_info, write_part
+from tasks.engine.parts import PartInfo, Parts, Row, read_part_info, write_part
 from tasks.engine.stage import DatasetStage, Partition, StageRun
 from tasks.engine.workspace import Workspace
-
-Parts = Mapping[str, Mapping[str, PartInfo]]
 
 
 def find_dataset_parts(

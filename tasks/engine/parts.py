@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -88,6 +88,10 @@ class PartInfo:
     @property
     def num_tracks(self) -> int:
         return sum(self.counts.values())
+
+
+Parts = Mapping[str, Mapping[str, PartInfo]]
+"""By partition name and stage name."""
 
 
 def part_schema(record_type: type) -> pa.Schema:

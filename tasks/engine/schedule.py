@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-from tasks.engine.parts import PartInfo
+from tasks.engine.parts import PartInfo, Parts
 from tasks.engine.stage import DatasetStage, Partition, PartitionStage, TrackStage
 
 T = TypeVar("T", covariant=True)
@@ -26,8 +26,6 @@ class WorkFuture(Protocol[T]):
 
 
 AnyStage = TrackStage | PartitionStage | DatasetStage
-Parts = Mapping[str, Mapping[str, PartInfo]]
-"""By partition name and stage name."""
 
 
 class Submit(Protocol):

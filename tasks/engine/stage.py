@@ -91,6 +91,10 @@ class Stage(Protocol):
     def settings(self) -> Any:
         """Plain data that decides the result, for the name of the part."""
 
+
+class RowStage(Stage, Protocol):
+    """A stage whose rows depend on one track each, so that an earlier row can be taken over."""
+
     def basis(self, known: Known) -> Any:
         """Plain data that decides the result for one track, for the row's key."""
 
@@ -101,7 +105,19 @@ class Stage(Protocol):
         """Whether the file that the stage wrote beside a part, if any, is still there."""
 
 
-class TrackStage(Stage, Protocol):
+class KeepsRows:
+    """What most stages answer: a row stands as long as its key does, and nothing lies beside the part."""
+
+    __slots__ = ()
+
+    def keeps(self, row: Row, workspace: Workspace) -> bool:
+        return True
+
+    def is_whole(self, part: Path, info: PartInfo) -> bool:
+        return True
+
+
+class TrackStage(RowStage, Protocol):
     """A stage that treats each track by itself."""
 
     pool: ClassVar[PoolKind]
@@ -109,7 +125,7 @@ class TrackStage(Stage, Protocol):
     def process(self, known: Known, workspace: Path) -> Outcome: ...
 
 
-class PartitionStage(Stage, Protocol):
+class PartitionStage(RowStage, Protocol):
     """A stage that writes one file for the whole partition."""
 
     def process_partition(
@@ -173,11 +189,11 @@ def part_key(stage: Stage, partition: Partition, parts: Mapping[str, PartInfo]) 
     return digest(stage.name, stage.version, stage.settings(), partition.identity, inputs)
 
 
-def row_key(stage: Stage, known: Known) -> str:
+def row_key(stage: RowStage, known: Known) -> str:
     return digest(stage.name, stage.version, known.track.track_id, stage.basis(known))
 
 
-def find_part(stage: Stage, partition: Partition, parts: Mapping[str, PartInfo], run: StageRun) -> PartInfo | None:
+def find_part(stage: RowStage, partition: Partition, parts: Mapping[str, PartInfo], run: StageRun) -> PartInfo | None:
     """The part if it exists and nothing in it is to be tried again, else None."""
     key = part_key(stage, partition, parts)
     path = run.workspace.part(stage.name, partition.name, key)
@@ -321,7 +337,7 @@ def failure_of(error: Exception) -> Outcome:
     return failed(reason, f"{type(error).__name__}: {error}")
 
 
-def _stands(row: Row, stage: Stage, run: StageRun) -> bool:
+def _stands(row: Row, stage: RowStage, run: StageRun) -> bool:
     reason = row.outcome.reason
     if reason is not None and matches(reason, run.retry):
         return False
@@ -330,7 +346,7 @@ def _stands(row: Row, stage: Stage, run: StageRun) -> bool:
     return stage.keeps(row, run.workspace)
 
 
-def _earlier_rows(stage: Stage, wanted: set[str], run: StageRun) -> list[Row]:
+def _earlier_rows(stage: RowStage, wanted: set[str], run: StageRun) -> list[Row]:
     """Rows of the stage's earlier parts with a wanted key."""
     with run.scanning:
         if stage.name not in run.row_index:

@@ -8,8 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from tasks.engine.parts import PartInfo
-from tasks.engine.schedule import Parts, stream
+from tasks.engine.parts import PartInfo, Parts
+from tasks.engine.schedule import stream
 from tasks.engine.stage import DatasetStage, Partition, PartitionStage, TrackStage
 from tests.tasks.engine.toys import ToyAudio, ToyFile, ToyHarvest, ToyTwins, partition
 

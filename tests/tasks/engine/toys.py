@@ -173,15 +173,6 @@ class ToyTwins:
     def settings(self) -> Any:
         return None
 
-    def basis(self, known: Known) -> Any:
-        return None
-
-    def keeps(self, row: Row, workspace: Workspace) -> bool:
-        return False
-
-    def is_whole(self, part: Path, info: PartInfo) -> bool:
-        return True
-
     def process_dataset(
         self,
         partitions: Sequence[Partition],
