@@ -69,6 +69,10 @@ class Reason(StrEnum):
     ANALYSIS_FAILED = "analysis_failed"
     CAPTION_TOO_SHORT = "caption_too_short"
     CAPTION_INVALID = "caption_invalid"
+    CAPTION_REFUSED = "caption_refused"
+    CAPTION_MISSING = "caption_missing"
+    AUDIO_NOT_HEARD = "audio_not_heard"
+    PROMPT_TOO_LONG = "prompt_too_long"
     # any stage
     WORKER_CRASHED = "worker_crashed"
     INTERNAL_ERROR = "internal_error"
@@ -92,7 +96,14 @@ _SESSION = {
     Reason.AGE_RESTRICTED,
     Reason.FORBIDDEN,  # of a page: more often our address than the work
 }
-_OPERATOR = {Reason.FILE_MISSING, Reason.FILE_CHANGED, Reason.PERMISSION_DENIED}
+_OPERATOR = {
+    Reason.FILE_MISSING,
+    Reason.FILE_CHANGED,
+    Reason.PERMISSION_DENIED,
+    Reason.CAPTION_MISSING,  # of the file that captions are imported from
+    Reason.AUDIO_NOT_HEARD,  # by a server that was started with too small a limit
+    Reason.PROMPT_TOO_LONG,
+}
 
 
 def reason_class(reason: Reason) -> ReasonClass:

@@ -130,6 +130,50 @@ class Recording:
     overlap_s: float | None
 
 
+LABELS = (
+    "intro",
+    "verse",
+    "pre-chorus",
+    "chorus",
+    "post-chorus",
+    "bridge",
+    "instrumental",
+    "solo",
+    "interlude",
+    "break",
+    "build-up",
+    "drop",
+    "outro",
+    "silence",
+    "section",
+)
+"""What a section may be called; ``section`` where nobody is sure."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One audible difference between a section and the one before it, above its threshold."""
+
+    kind: str
+    """``level``, ``density``, ``brightness``, ``percussion`` or ``bass`` with ``_up`` or ``_down``; ``percussion``
+    or ``bass`` with ``_in`` or ``_out``; ``key``."""
+    amount: float
+    """dB for the level, ratio of the larger to the smaller for density and brightness, difference of shares for
+    percussion and bass, semitones upwards 0..11 for the key."""
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChordSpan:
+    """One chord of the track."""
+
+    start_s: float
+    end_s: float
+    name: str
+    """``C``, ``C#m`` ...; ``N`` where none is heard."""
+    confidence: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
     """A musically meaningful, time-bounded part with what was measured in it."""
@@ -137,9 +181,14 @@ class Section:
     start_s: float
     end_s: float
     label: str
-    """``intro``, ``outro`` or ``section``: a weight-free analyser claims no chorus."""
+    """One of ``LABELS``. A weight-free analyser says ``intro``, ``outro`` or ``section`` and claims no chorus."""
     letter: str
     """``A``, ``B`` ...: equal letters are the same music returning."""
+    variant: int
+    """0 where the letter's music is as it was first heard, else the number of the changed form: 1 for A′."""
+    letter_confidence: float
+    boundary_confidence: float
+    """That something changes at ``start_s``; 1 for the first section."""
     num_bars: int
     loudness_db: float
     """RMS level relative to the track's mean level."""
@@ -154,6 +203,11 @@ class Section:
     chords: tuple[str, ...]
     """Most repeated chord loop, e.g. ``("Am", "F", "C", "G")``; empty when unsure."""
     chords_confidence: float
+    key: str
+    """Key of this section alone, as ``Structure.key``; empty where it is too short to say."""
+    key_confidence: float
+    changes: tuple[Change, ...]
+    """Against the section before, the most telling first; empty for the first section."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,16 +216,21 @@ class Structure:
 
     track_id: str
     engine: str
-    """Name and version of the analyser."""
+    """Name and version of the analyser, and of engines whose results it took: ``core-2+beat_this+songformer``."""
     duration_s: float
     tempo_bpm: float
     tempo_confidence: float
     tempo_alternatives: tuple[float, ...]
     """Other readings (half, double, triple) in falling order of strength."""
     beats_per_bar: int
+    meter_confidence: float
     beats_s: tuple[float, ...]
     downbeats_s: tuple[float, ...]
     tuning_cents: float
+    """Of the track's A above 440 Hz, -50..50."""
+    tuning_confidence: float
+    chords: tuple[ChordSpan, ...]
+    """In order, without gaps, equal neighbours joined."""
     key: str
     """Tonic and mode: ``A minor``."""
     key_confidence: float
@@ -180,34 +239,80 @@ class Structure:
     sections_confidence: float
 
 
+VOCALS = ("none", "female", "male", "mixed", "choir", "spoken", "unknown")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attributes:
+    """What a captioner says of the whole track in single words; empty where it does not say."""
+
+    genres: tuple[str, ...] = ()
+    moods: tuple[str, ...] = ()
+    instruments: tuple[str, ...] = ()
+    vocals: str = "unknown"
+    """One of ``VOCALS``."""
+    tempo_word: str = ""
+    production: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SectionCaption:
-    """The words for one section; times and letter are copied from the analysis, never written."""
+    """The words for one section."""
 
     start_s: float
     end_s: float
     label: str
+    """One of ``LABELS``."""
     letter: str
     description: str
+    """Whole sentences without clock times."""
+    writer: str
+    """Who wrote the description: ``model``, ``rules`` (from measured facts) or ``import``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caption:
-    """A long, time-bounded description of one track."""
+    """A long, time-bounded description of one track.
+
+    The three texts are renderings of ``global_text`` and ``sections``, see ``data_specs.renderings``.
+    """
 
     track_id: str
     captioner: str
-    """Name and version, e.g. ``rules-1``."""
+    """Name and version: ``rules-2``, ``model-1``, ``import-1``."""
+    model: str | None
+    """Hub id and revision, or folder, of the Music-LLM."""
+    prompt: str | None
+    """Version of the prompt files, ablation arm and passes: ``v1/both/one``."""
+    version: int
+    """How often the track was captioned anew by request; 0 at first."""
+    settings: str
+    """Digest of the settings it was written under; filled in by the stage."""
+    anchored: bool
+    """Whether the sections are those of the analysis; else the captioner's own."""
     global_text: str
+    attributes: Attributes
     sections: tuple[SectionCaption, ...]
     long_text: str
-    """The global paragraph, then one time-stamped sentence group per section."""
+    """The global paragraph, then one time-stamped paragraph per section."""
     clock_free_text: str
-    """The same without any clock time."""
+    """The same in order, without any clock time."""
+    order_free_text: str
+    """The same without times and without words of order, sections in an arbitrary order."""
     num_words: int
     """Of ``long_text``, split at white space."""
-    warnings: tuple[str, ...] = ()
+    repetition: float
+    """Share of 4-grams of ``clock_free_text`` that occurred before in it."""
+    flaws: tuple[str, ...] = ()
+    """Rules that the captioner's first answer broke, once each, in the order of ``tasks.caption.validate.RULES``."""
     repairs: tuple[str, ...] = ()
+    """What was mended, in order: ``parse:fence``, ``drop_sentence:usage_speculation``, ``refill:3``, ``rules:5``."""
+    warnings: tuple[str, ...] = ()
+    """What was noticed and let through."""
+    answers: tuple[str, ...] = ()
+    """Keys of the model's answers that it was made of, in order, see ``tasks.caption.generate.answers``."""
+    heard_s: float | None = None
+    """Audio that reached the model, by its count of audio tokens; None where no model listened."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,6 +329,8 @@ class Sample:
     num_words: int
     num_sections: int
     caption: str
+    captioner: str
+    caption_model: str | None
     audio_sha256: str
     audio_num_bytes: int
     source: str

@@ -6,12 +6,24 @@ parts. How *fast* a build runs (processes, connections) is not declared here, se
 
 from __future__ import annotations
 
+import difflib
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from data_specs.music_llms import MusicLLM, presets
 
 __all__ = ["DatasetSpec", "SpecError", "load_spec"]
 
@@ -166,18 +178,90 @@ class EvaluationSettings(Settings):
 
 
 class StructureSettings(Settings):
-    """The analyser."""
+    """The analyser, and engines of others whose results stand in for parts of it.
+
+    A folder holds one file per track, called ``<track_id>`` and the suffix, as the engine wrote it for
+    the accepted audio.
+    """
 
     engine: Literal["core"] = "core"
     min_section_s: float = Field(5.0, gt=0)
+    beats: str | None = Field(None, description="Folder of .beats files of beat_this: beats and downbeats")
+    sections: str | None = Field(None, description="Folder of .txt or .json files of SongFormer: borders and labels")
 
 
-class CaptionSettings(Settings):
-    """The captioner."""
+class RulesCaptions(Settings):
+    """True sentences from measured facts; no weights, no network."""
 
     captioner: Literal["rules"] = "rules"
-    min_words: int = Field(250, ge=0)
+    min_words: int = Field(250, ge=0, description="For a track of two minutes or more; shorter ones in proportion")
     seed: int = Field(0, description="Chooses among equivalent wordings")
+
+
+class ModelCaptions(Settings):
+    """A Music-LLM listens and writes; served by an OpenAI-compatible server, or by vLLM as a process of the build."""
+
+    captioner: Literal["server", "vllm"]
+    model: Annotated[
+        Annotated[str, Tag("preset")] | Annotated[MusicLLM, Tag("own")],
+        Discriminator(lambda value: "own" if isinstance(value, dict | MusicLLM) else "preset"),
+    ] = Field(
+        "moss-music-8b-instruct", description="A preset of data_specs/music_llms.yaml, or a model written out like one"
+    )
+    prompt: str = Field("v1", pattern=r"^v[1-9]\d*$", description="Version of the prompt files")
+    facts: Literal["none", "facts", "boundaries", "both", "shuffled"] = Field(
+        "both", description="What the prompt tells of the analysis: the arms of the ablation"
+    )
+    passes: Literal["auto", "one", "two"] = Field(
+        "auto", description="Hear the whole song and write, or take notes of windows and merge; one where it fits"
+    )
+    min_words: int = Field(250, ge=0, description="For a track of two minutes or more; shorter ones in proportion")
+    temperature: float = Field(0.7, ge=0, le=2)
+    top_p: float = Field(0.95, gt=0, le=1)
+    seed: int = Field(0, description="Chooses among equivalent wordings; sent to the model where it takes one")
+    max_refills: int = Field(2, ge=0, le=10, description="Times that failing sections are asked for again")
+    max_rules_share: float = Field(
+        0.34, ge=0, le=1, description="Of the sections, that may be written from facts where the model failed"
+    )
+
+    @field_validator("model")
+    @classmethod
+    def _is_known(cls, model: str | MusicLLM) -> str | MusicLLM:
+        if isinstance(model, str) and model not in presets():
+            near = difflib.get_close_matches(model, presets()) or list(presets())
+            raise ValueError(f"no preset of that name; near it: {', '.join(near)}; or write the model out")
+        return model
+
+    @property
+    def music_llm(self) -> MusicLLM:
+        return presets()[self.model] if isinstance(self.model, str) else self.model
+
+
+class ImportCaptions(Settings):
+    """Captions that exist: FUTGA's records in percent of the track."""
+
+    captioner: Literal["import"]
+    format: Literal["futga"] = "futga"
+    path: str = Field(description="Folder of <track_id>.json files, or a CSV, JSON or JSON lines file of records")
+    min_words: int = Field(250, ge=0, description="For a track of two minutes or more; shorter ones in proportion")
+    seed: int = Field(0, description="Chooses among equivalent wordings")
+
+
+def _which_captioner(value: Any) -> str:
+    named = value.get("captioner", "rules") if isinstance(value, dict) else getattr(value, "captioner", "rules")
+    return {"rules": "by-rules", "server": "by-model", "vllm": "by-model", "import": "by-import"}.get(str(named), "unknown")
+
+
+CaptionSettings = Annotated[
+    Annotated[RulesCaptions, Tag("by-rules")]
+    | Annotated[ModelCaptions, Tag("by-model")]
+    | Annotated[ImportCaptions, Tag("by-import")],
+    Discriminator(
+        _which_captioner,
+        custom_error_type="captioner",
+        custom_error_message="expected captioner: rules, server, vllm or import",
+    ),
+]
 
 
 class FeatureSettings(Settings):
@@ -202,7 +286,7 @@ class DatasetSpec(Settings):
     duplicates: DuplicateSettings = DuplicateSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     structure: StructureSettings = StructureSettings()
-    caption: CaptionSettings = CaptionSettings()
+    caption: CaptionSettings = RulesCaptions()
     features: FeatureSettings = FeatureSettings()
 
 
@@ -239,7 +323,7 @@ def explain(error: ValidationError, where: str) -> str:
     for item in error.errors():
         # A discriminated union repeats its tag in the location; a reader wants the YAML path.
         names = [str(part) for part in item["loc"]]
-        tags = {"local", "urls", "audioset", "rendered"}
+        tags = {"local", "urls", "audioset", "rendered", "by-rules", "by-model", "by-import", "preset", "own"}
         field = ".".join(n for n in names if (n not in tags or n == names[-1]) and "[" not in n)
         if item["type"] == "extra_forbidden":
             value = "" if is_network else f" (value {_shown(item['input'])})"
@@ -277,4 +361,16 @@ def _absolute_paths(spec: DatasetSpec, folder: Path) -> DatasetSpec:
     evaluation = spec.evaluation.model_copy(
         update={"ids": tuple(map(absolute, spec.evaluation.ids)), "audio": tuple(map(absolute, spec.evaluation.audio))}
     )
-    return spec.model_copy(update={"source": source, "evaluation": evaluation})
+    caption: Any = spec.caption
+    if isinstance(caption, ImportCaptions):
+        caption = caption.model_copy(update={"path": absolute(caption.path)})
+    elif isinstance(caption, ModelCaptions) and isinstance(caption.model, MusicLLM):
+        weights = caption.model.weights
+        if weights.startswith(("./", "../", "~")):  # anything else may be an id of the hub
+            model = caption.model.model_copy(update={"weights": absolute(weights)})
+            caption = caption.model_copy(update={"model": model})
+    engines = {name: absolute(folder) for name in ("beats", "sections") if (folder := getattr(spec.structure, name))}
+    structure = spec.structure.model_copy(update=engines)
+    return spec.model_copy(
+        update={"source": source, "evaluation": evaluation, "caption": caption, "structure": structure}
+    )

@@ -1,0 +1,82 @@
+"""A serving file: where the Music-LLM runs and how hard it is worked.
+
+Nothing here decides what a caption says, and addresses differ from machine to machine, so it does
+not stand in the spec.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import Field, ValidationError, field_validator
+
+from data_specs.spec import Settings, SpecError, explain
+
+__all__ = ["ServingSettings", "load_serving"]
+
+
+class ServingSettings(Settings):
+    """How the captioners ``server`` and ``vllm`` reach their model."""
+
+    servers: tuple[str, ...] = Field(
+        ("http://127.0.0.1:8000/v1",), min_length=1, description="OpenAI-compatible servers of the same model"
+    )
+    requests: int = Field(32, ge=1, le=1024, description="Songs captioned at the same time, over all servers")
+    timeout_s: float = Field(600.0, ge=1, description="For one answer")
+    patience_s: float = Field(1800.0, ge=0, description="How long a server may be down before the build stops")
+    media: Literal["data", "file"] = Field(
+        "data", description="Send audio in the request, or its file:// address for a server on this machine"
+    )
+    api_key_env: str = Field("COLLAP_API_KEY", description="Environment variable with the servers' key, if any")
+    python: str | None = Field(None, description="Interpreter that has vLLM, for the captioner 'vllm'")
+    engine: dict[str, Any] = Field(
+        default_factory=dict, description="Engine arguments of this machine, for the captioner 'vllm'"
+    )
+
+    @field_validator("servers")
+    @classmethod
+    def _are_addresses(cls, servers: tuple[str, ...]) -> tuple[str, ...]:
+        for address in servers:
+            parts = urlsplit(address)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise ValueError(f"{address!r}: expected an address such as http://127.0.0.1:8000/v1")
+            if parts.username or parts.password:
+                raise ValueError("an address must not hold a key; put its variable's name into api_key_env")
+        if len(set(servers)) < len(servers):
+            raise ValueError("the same server twice; list it once")
+        return tuple(address.rstrip("/") for address in servers)
+
+
+def load_serving(path: str | Path | None) -> ServingSettings:
+    """Read and validate a serving file; None gives one server on this machine, at vLLM's own port.
+
+    A relative ``python`` is taken from the file's own folder.
+
+    Raises:
+        SpecError: file missing, not YAML, or a field unknown or out of bounds.
+    """
+    if path is None:
+        return ServingSettings()
+    path = Path(path)
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SpecError(f"no serving file at {path}; deployments/serving.yaml is an example to copy") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"cannot read serving file {path}: {error}") from error
+    except yaml.YAMLError as error:
+        raise SpecError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise SpecError(f"{path}: expected a mapping with the field 'servers', got {type(raw).__name__}")
+    try:
+        settings = ServingSettings.model_validate(raw)
+    except ValidationError as error:
+        raise SpecError(explain(error, str(path))) from error
+    if settings.python is None or "/" not in settings.python:
+        return settings
+    # Not resolved: the interpreter of a virtual environment is a link, and following it would leave it.
+    python = path.absolute().parent / Path(settings.python).expanduser()
+    return settings.model_copy(update={"python": str(python)})
