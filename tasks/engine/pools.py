@@ -1,7 +1,7 @@
 """Threads and processes that the stages of one build share.
 
-Threads serve stages that wait (downloads), processes those that compute (analysis). Stages of
-several partitions share them, so a build never uses more of either than it was given.
+Threads serve stages that wait, for downloads or for answers of a model, processes those that compute
+(analysis). Stages of several partitions share them, so a build never uses more than it was given.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tasks.engine.errors import BuildError
 T = TypeVar("T")
 U = TypeVar("U")
 
-PoolKind = Literal["threads", "processes"]
+PoolKind = Literal["downloads", "requests", "processes"]
 
 CANCEL_WITHIN_S = 0.5
 
@@ -35,11 +35,14 @@ class WorkerCrashed(Exception):
 
 
 class Pools:
-    """Context manager around one thread pool and one process pool."""
+    """Context manager around two thread pools and one process pool."""
 
-    def __init__(self, num_threads: int, num_processes: int) -> None:
+    def __init__(self, num_downloads: int, num_processes: int, num_requests: int = 1) -> None:
         self._num_processes = num_processes
-        self._threads = ThreadPoolExecutor(num_threads, thread_name_prefix="track")
+        self._threads = {
+            "downloads": ThreadPoolExecutor(num_downloads, thread_name_prefix="download"),
+            "requests": ThreadPoolExecutor(num_requests, thread_name_prefix="request"),
+        }
         self._processes: ProcessPoolExecutor | None = None
         self._guard = threading.Lock()
         self._one_alone = threading.Lock()
@@ -55,8 +58,9 @@ class Pools:
         Raises:
             CancelledError: ``cancel`` was called.
         """
-        if kind == "threads":
-            yield from self._collect({self._threads.submit(function, item): item for item in items})
+        if kind != "processes":
+            threads = self._threads[kind]
+            yield from self._collect({threads.submit(function, item): item for item in items})
             return
         crashed: list[T] = []
         for item, result in self._collect(self._submit(function, items)):
@@ -122,7 +126,8 @@ class Pools:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        for threads in self._threads.values():
+            threads.shutdown(wait=True, cancel_futures=True)
         if self._processes is not None:
             self._processes.shutdown(wait=True, cancel_futures=True)
 

@@ -110,6 +110,9 @@ class KeepsRows:
 
     __slots__ = ()
 
+    def standing(self, known: Known) -> Any:
+        return None
+
     def keeps(self, row: Row, workspace: Workspace) -> bool:
         return True
 
@@ -120,7 +123,11 @@ class KeepsRows:
 class TrackStage(RowStage, Protocol):
     """A stage that treats each track by itself."""
 
-    pool: ClassVar[PoolKind]
+    @property
+    def pool(self) -> PoolKind: ...
+
+    def standing(self, known: Known) -> Any:
+        """The basis of an earlier row that stands although the settings are others by now; None for most."""
 
     def process(self, known: Known, workspace: Path) -> Outcome: ...
 
@@ -190,7 +197,17 @@ def part_key(stage: Stage, partition: Partition, parts: Mapping[str, PartInfo]) 
 
 
 def row_key(stage: RowStage, known: Known) -> str:
-    return digest(stage.name, stage.version, known.track.track_id, stage.basis(known))
+    return _row_key(stage, known, stage.basis(known))
+
+
+def _row_key(stage: RowStage, known: Known, basis: Any) -> str:
+    return digest(stage.name, stage.version, known.track.track_id, basis)
+
+
+def _row_keys(stage: TrackStage, known: Known) -> list[str]:
+    """Keys under which an earlier row answers for a track, the one that is to be preferred first."""
+    standing = stage.standing(known)
+    return [*([_row_key(stage, known, standing)] if standing is not None else []), row_key(stage, known)]
 
 
 def find_part(stage: RowStage, partition: Partition, parts: Mapping[str, PartInfo], run: StageRun) -> PartInfo | None:
@@ -289,16 +306,21 @@ def _partition_rows(
 def _track_rows(
     stage: TrackStage, partition: Partition, known: Sequence[Known], run: StageRun
 ) -> tuple[list[Row], int]:
-    keys = {item.track.track_id: row_key(stage, item) for item in known}
+    keys = {item.track.track_id: _row_keys(stage, item) for item in known}
     journal = Journal(run.workspace.journal(stage.name, partition.name), stage.record)
     with journal:
-        rows = [*_earlier_rows(stage, set(keys.values()), run), *journal.rows]  # the youngest last, so that it wins
+        wanted = {key for of_track in keys.values() for key in of_track}
+        rows = [*_earlier_rows(stage, wanted, run), *journal.rows]  # the youngest last, so that it wins
         earlier = {row.row_key: row for row in rows if _stands(row, stage, run)}
-        done = {track_id: earlier[key] for track_id, key in keys.items() if key in earlier}
+        done = {
+            track_id: next(earlier[key] for key in of_track if key in earlier)
+            for track_id, of_track in keys.items()
+            if any(key in earlier for key in of_track)
+        }
         todo = [item for item in known if item.track.track_id not in done]
         for item, result in run.pools.map(stage.pool, _Process(stage, run.workspace.root), todo):
             outcome = _outcome_of(result, item, stage, run)
-            row = Row(track_id=item.track.track_id, row_key=keys[item.track.track_id], outcome=outcome)
+            row = Row(track_id=item.track.track_id, row_key=keys[item.track.track_id][-1], outcome=outcome)
             journal.append(row)
             done[item.track.track_id] = row
             run.on_row(stage.name, str(outcome.reason or "ok"))

@@ -5,8 +5,11 @@ runs/demo/
   shards/     <partition>-<key>.tar and its part
   features/   <partition>-<key>.npy and its part
   journal/    partitions in work
-  manifest.parquet  shards.parquet  features.parquet  failures.parquet  build.json  CARD.md
+  manifest.parquet  shards.parquet  features.parquet  failures.parquet  captions.parquet  build.json  CARD.md
+  captions.html  captions.json  caption_audit.csv     what the captions are like
   forgotten.csv     tracks that were taken out for good
+  recaption.csv     tracks that were captioned anew by request
+  answers.sqlite    what a Music-LLM said
   models/     one folder per training run
 """
 
@@ -24,6 +27,7 @@ from data_specs.publish import sweep
 from tasks.engine.errors import BuildError, operator_error
 
 LOCK = ".lock"
+CAPTION_PAGES = ("captions.html", "captions.json", "caption_audit.csv")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,18 @@ class Workspace:
         return self.root / "failures.parquet"
 
     @property
+    def captions(self) -> Path:
+        return self.root / "captions.parquet"
+
+    @property
+    def orders(self) -> Path:
+        return self.root / "recaption.csv"
+
+    @property
+    def answers(self) -> Path:
+        return self.root / "answers.sqlite"
+
+    @property
     def forgotten(self) -> Path:
         return self.root / "forgotten.csv"
 
@@ -69,7 +85,9 @@ class Workspace:
     def withdraw(self) -> None:
         """Unpublish the dataset; parts and shards stay, and the next build publishes anew."""
         # The summary first: it vouches for the others.
-        for path in (self.summary, self.manifest, self.shards, self.features, self.failures, self.card):
+        tables = (self.manifest, self.shards, self.features, self.failures, self.captions)
+        pages = (self.card, *(self.root / name for name in CAPTION_PAGES))
+        for path in (self.summary, *tables, *pages):
             path.unlink(missing_ok=True)
 
     def holder(self) -> str | None:

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.tasks.builds import rendered, run, write_spec
-
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A finished build of rendered songs: spec and workspace. Copy the workspace before changing it."""
     import socket
+
+    from tests.tasks.builds import rendered, run, write_spec  # a room's own tests do without the other rooms
 
     folder = tmp_path_factory.mktemp("small")
     with socket.socket() as probe:

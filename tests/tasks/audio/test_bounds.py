@@ -133,7 +133,7 @@ def test_a_table_of_gigabytes_is_refused(tmp_path: Path) -> None:
     content = as_file(noise(10.0), 44_100, "m4a")
     counts = (60_000_000, 170_000_000)  # FFmpeg's entries have 24 bytes: 1.4 and 4.1 GB
     cases = [(claiming_many_samples(content, count), tmp_path / str(count)) for count in counts]
-    with Pools(num_threads=1, num_processes=1) as pools:
+    with Pools(num_downloads=1, num_processes=1) as pools:
         for _, result in pools.map("processes", judged, cases):
             assert not isinstance(result, Exception), result
             outcome, peak_bytes = result

@@ -74,7 +74,7 @@ def judge(case: tuple[int, Path]) -> Judged:
 
 def test_a_thousand_broken_files_are_judged_and_never_a_crash(tmp_path: Path) -> None:
     cases = [(number, tmp_path) for number in range(1000)]
-    with Pools(num_threads=1, num_processes=2) as pools:
+    with Pools(num_downloads=1, num_processes=2) as pools:
         results = {case[0]: result for case, result in pools.map("processes", judge, cases)}
     errors = {number: result for number, result in results.items() if not isinstance(result, Judged)}
     assert not errors

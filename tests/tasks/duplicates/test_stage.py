@@ -88,7 +88,7 @@ class Dataset:
 @pytest.fixture
 def dataset(tmp_path: Path) -> Iterator[Dataset]:
     (tmp_path / "work").mkdir()
-    with Pools(num_threads=1, num_processes=1) as pools:
+    with Pools(num_downloads=1, num_processes=1) as pools:
         yield Dataset(tmp_path / "work", pools)
 
 
@@ -199,7 +199,7 @@ def test_evaluation_audio_is_fingerprinted_once(dataset: Dataset, songs: list[Pa
             mapped.append(len(items))
             return super().map(kind, function, items)
 
-    with CountingPools(num_threads=1, num_processes=1) as pools:
+    with CountingPools(num_downloads=1, num_processes=1) as pools:
         first = evaluation.evaluation_fingerprints(settings, dataset.workspace, pools)
         again = evaluation.evaluation_fingerprints(settings, dataset.workspace, pools)
         shutil.copy(songs[3], tmp_path / "clips" / songs[1].name)

@@ -16,7 +16,7 @@ from tests.tasks.engine.toys import ToyAudio, ToyHarvest, ToyTwins, calls, parti
 
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[StageRun]:
-    with Pools(num_threads=1, num_processes=1) as pools:
+    with Pools(num_downloads=1, num_processes=1) as pools:
         yield StageRun(workspace=Workspace(tmp_path), pools=pools)
 
 

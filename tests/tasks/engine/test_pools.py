@@ -28,7 +28,7 @@ def slow(number: int) -> int:
     return number
 
 
-@pytest.mark.parametrize("kind", ["threads", "processes"])
+@pytest.mark.parametrize("kind", ["downloads", "requests", "processes"])
 def test_results_come_with_their_items(kind: PoolKind) -> None:
     with Pools(2, 2) as pools:
         assert dict(pools.map(kind, double, range(20))) == {number: 2 * number for number in range(20)}
@@ -44,7 +44,7 @@ def test_an_exception_and_a_dead_worker_cost_one_item_each() -> None:
         assert dict(pools.map("processes", double, [1])) == {1: 2}  # the pool is whole again
 
 
-@pytest.mark.parametrize("kind", ["threads", "processes"])
+@pytest.mark.parametrize("kind", ["downloads", "requests", "processes"])
 def test_cancel_ends_a_map_after_the_items_in_hand(kind: PoolKind) -> None:
     with Pools(2, 2) as pools:
         done = []
@@ -59,6 +59,6 @@ def test_cancel_ends_a_map_after_the_items_in_hand(kind: PoolKind) -> None:
 def test_a_consumer_that_stops_early_begins_nothing_more() -> None:
     started = time.monotonic()
     with Pools(2, 1) as pools:
-        for _ in pools.map("threads", slow, range(1000)):
+        for _ in pools.map("downloads", slow, range(1000)):
             break
     assert time.monotonic() - started < 5

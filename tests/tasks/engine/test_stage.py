@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -15,14 +15,14 @@ from data_specs.records import AudioFacts, Harvest
 from tasks.engine.errors import BuildError
 from tasks.engine.parts import PartInfo, read_rows
 from tasks.engine.pools import Pools
-from tasks.engine.stage import Partition, StageRun, run_stage
+from tasks.engine.stage import Known, Partition, StageRun, run_stage
 from tasks.engine.workspace import Workspace
 from tests.tasks.engine.toys import ToyAudio, ToyFile, ToyHarvest, calls, partition, track
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[StageRun]:
-    with Pools(num_threads=1, num_processes=2) as pools:
+    with Pools(num_downloads=1, num_processes=2) as pools:
         yield StageRun(workspace=Workspace(tmp_path), pools=pools)
 
 
@@ -165,3 +165,41 @@ def test_a_track_that_moves_to_another_split_is_not_fetched_again(run: StageRun,
     moved = Partition(name="test-00000", split="test", tracks=(track("a", "test"),))
     run_stage(ToyHarvest(), moved, {}, next_run(run))
     assert calls(tmp_path, "harvest") == ["a"]
+
+
+@dataclass(frozen=True, slots=True)
+class HarvestThatStands(ToyHarvest):
+    """Ids in ``stands`` keep what an earlier format fetched."""
+
+    stands: tuple[str, ...] = ()
+
+    def settings(self) -> list[object]:
+        return [self.format, self.stands]
+
+    def standing(self, known: Known) -> list[str] | None:
+        return [known.track.url, "best"] if known.track.track_id in self.stands else None
+
+
+def test_a_row_that_stands_outlives_a_changed_setting(run: StageRun, tmp_path: Path) -> None:
+    of = partition("a", "b", "c")
+    before = {row.track_id: row for row in read_rows(run_stage(ToyHarvest(), of, {}, run).path, Harvest)}
+    stage = HarvestThatStands(format="worst", stands=("a", "c", "unknown"))
+    info = run_stage(stage, of, {}, next_run(run))
+    after = {row.track_id: row for row in read_rows(info.path, Harvest)}
+    assert calls(tmp_path, "harvest") == ["a", "b", "c", "b"]
+    assert info.num_new == 1
+    assert after["a"] == before["a"] and after["c"] == before["c"]
+    assert after["b"].row_key != before["b"].row_key
+    # And on, as long as it is said to stand: the earlier row is found in the part that took it over, too.
+    again = run_stage(replace(stage, format="any"), of, {}, next_run(run))
+    assert calls(tmp_path, "harvest") == ["a", "b", "c", "b", "b"]
+    assert read_rows(again.path, Harvest)[0] == before["a"]
+
+
+def test_where_nothing_earlier_can_stand_the_settings_of_now_count(run: StageRun, tmp_path: Path) -> None:
+    of = partition("a")
+    stage = HarvestThatStands(format="worst", stands=("a",))
+    row = read_rows(run_stage(stage, of, {}, run).path, Harvest)[0]
+    assert calls(tmp_path, "harvest") == ["a"]
+    again = run_stage(HarvestThatStands(format="worst"), of, {}, next_run(run))
+    assert read_rows(again.path, Harvest)[0] == row, "its key is that of the settings it was made with"

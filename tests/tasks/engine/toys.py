@@ -16,7 +16,7 @@ from data_specs.reasons import Reason
 from data_specs.records import AudioFacts, Harvest, Recording, Track
 from tasks.engine.parts import PartInfo, Row, read_rows
 from tasks.engine.pools import PoolKind, Pools
-from tasks.engine.stage import Known, Partition
+from tasks.engine.stage import KeepsRows, Known, Partition
 from tasks.engine.workspace import Workspace
 
 
@@ -40,7 +40,7 @@ def note(workspace: Path, stage: str, track_id: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class ToyHarvest:
+class ToyHarvest(KeepsRows):
     """Ids that begin with ``net`` fail until ``<id>.up`` exists in the workspace; ``gone`` ones for good."""
 
     format: str = "best"
@@ -48,19 +48,13 @@ class ToyHarvest:
     version: ClassVar[int] = 1
     record: ClassVar[type] = Harvest
     inputs: ClassVar[tuple[str, ...]] = ()
-    pool: ClassVar[PoolKind] = "threads"
+    pool: ClassVar[PoolKind] = "downloads"
 
     def settings(self) -> Any:
         return self.format
 
     def basis(self, known: Known) -> Any:
         return [known.track.url, self.format]
-
-    def keeps(self, row: Row, workspace: Workspace) -> bool:
-        return True
-
-    def is_whole(self, part: Path, info: PartInfo) -> bool:
-        return True
 
     def process(self, known: Known, workspace: Path) -> Outcome[Harvest]:
         track_id = known.track.track_id
@@ -80,7 +74,7 @@ class ToyHarvest:
 
 
 @dataclass(frozen=True, slots=True)
-class ToyAudio:
+class ToyAudio(KeepsRows):
     """Runs in processes; ``crash`` kills its worker, ``quiet`` is rejected with its measurements."""
 
     threshold: float = 0.5
@@ -96,12 +90,6 @@ class ToyAudio:
     def basis(self, known: Known) -> Any:
         assert known.harvest
         return [self.threshold, known.harvest.sha256]
-
-    def keeps(self, row: Row, workspace: Workspace) -> bool:
-        return True
-
-    def is_whole(self, part: Path, info: PartInfo) -> bool:
-        return True
 
     def process(self, known: Known, workspace: Path) -> Outcome[AudioFacts]:
         track_id = known.track.track_id
