@@ -1,9 +1,11 @@
 """Accuracy and speed of the structure analyser on rendered songs, whose form, beats and key are known.
 
     python -m benchmarks.structure --seed 7 --songs 30
+    python -m benchmarks.structure --seed 7 --real FOLDER
 
 Prints one row per song with ``--verbose``, then means and CPU-seconds per minute of music. Songs of
 seeds 0 and 1 were used to choose the analyser's constants; judge it by others.
+``--real`` reads the audio files of a folder instead, see ``structure_real``.
 Set OMP_NUM_THREADS=1: the time is CPU time of the whole process.
 """
 
@@ -14,11 +16,13 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, fields
+from pathlib import Path
 
 import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from benchmarks import structure_real
 from data_specs.records import Structure
 from data_specs.spec import StructureSettings
 from tasks.demo.score import Song
@@ -90,8 +94,11 @@ def main() -> None:
     parser.add_argument("--songs", type=int, default=30)
     parser.add_argument("--repeats", type=int, default=3, help="analyses per song, the fastest counts")
     parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("--real", type=Path, metavar="FOLDER", help="read these recordings instead of rendered songs")
     options = parser.parse_args()
-
+    if options.real:
+        structure_real.report(options.real, options.seed)
+        return
     found = []
     for result in results(options.seed, options.songs, options.repeats):
         found.append(result)

@@ -5,16 +5,19 @@ Shapes: N bars, G chroma frames, D features.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from tasks.structure.harmony import unit_rows
 from tasks.structure.onsets import Onsets
 from tasks.structure.pitch import CHROMA_RATE_HZ, Chroma
-from tasks.structure.sections import BarFeatures
 from tasks.structure.spans import mean_between
 from tasks.structure.spectrum import FRAME_RATE_HZ, Spectrum
 
+STREAM_WEIGHTS = (0.5, 0.25, 0.25)
+"""Of timbre, harmony and rhythm. Harmony moves inside a section too, timbre mostly at its ends."""
 _POSITIONS = 16
 """Parts of a bar in which drum strokes are told apart."""
 _TIMBRE_SPREAD = (0.2, 0.5)
@@ -25,6 +28,15 @@ _RHYTHM_SCALE = 0.25
 Reals = NDArray[np.float64]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BarFeatures:
+    """What a bar sounds like, scaled so that 1 is a clear difference in each of the three."""
+
+    timbre_ND: Reals
+    harmony_ND: Reals
+    rhythm_ND: Reals
+
+
 def bar_features(spectrum: Spectrum, onsets: Onsets, chroma: Chroma, edges_s: Reals) -> BarFeatures:
     """Features of the bars between ``edges_s[N + 1]``."""
     return BarFeatures(
@@ -32,6 +44,19 @@ def bar_features(spectrum: Spectrum, onsets: Onsets, chroma: Chroma, edges_s: Re
         harmony_ND=_harmony(chroma, edges_s),
         rhythm_ND=_rhythm(onsets, edges_s),
     )
+
+
+def squared_distances(rows_ND: Reals) -> Reals:
+    """Squared Euclidean distances ``[N, N]``."""
+    norms = np.sum(np.square(rows_ND), axis=1)
+    return np.maximum(norms[:, None] + norms[None, :] - 2 * rows_ND @ rows_ND.T, 0)
+
+
+def similarity(features: BarFeatures) -> Reals:
+    """Similarity of every two bars ``[N, N]``, 0..1: the mean over timbre, harmony and rhythm."""
+    streams = (features.timbre_ND, features.harmony_ND, features.rhythm_ND)
+    weighted = zip(STREAM_WEIGHTS, streams, strict=True)
+    return np.sum([weight * np.exp(-squared_distances(rows)) for weight, rows in weighted], axis=0)
 
 
 def subdivide(edges_s: Reals, parts: int) -> Reals:

@@ -23,6 +23,10 @@ _TRIPLE_FACTOR = 1.4
 """How much clearer three beats to the bar must be than four."""
 _CHANGE_ON_BEAT, _ONSET_ON_BEAT = 0.3, 0.3
 """What a beat inside a bar earns for a change of harmony and for an onset; a downbeat earns its change in full."""
+_CHANCE_CHANGE, _CLEAR_CHANGE = 0.5, 1.5
+"""Mean cue at the first beats of bars that the best path finds in noise, and in clear music."""
+_CLEAR_LEAD = 0.5
+"""Over the other meter, as a share of the cue."""
 
 Reals = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -37,6 +41,8 @@ class Meter:
     """True where a half beat is a beat."""
     downbeat_H: Mask
     """True where it begins a bar."""
+    confidence: float
+    """That bars have this many beats and begin here, 0..1."""
 
 
 def half_beats(beats_s: Reals) -> Reals:
@@ -61,7 +67,23 @@ def group_half_beats(change_H: Reals, onset_H: Reals) -> Meter:
     states = {per_bar: _bar_path(change_H, onset_H, per_bar) for per_bar in (3, 4)}
     clear = {per_bar: float(change_H[state_H == 0].mean()) for per_bar, state_H in states.items()}
     per_bar = 3 if clear[3] > _TRIPLE_FACTOR * max(clear[4], 0.2) else 4
-    return Meter(beats_per_bar=per_bar, beat_H=states[per_bar] % 2 == 0, downbeat_H=states[per_bar] == 0)
+    return Meter(
+        beats_per_bar=per_bar,
+        beat_H=states[per_bar] % 2 == 0,
+        downbeat_H=states[per_bar] == 0,
+        confidence=_meter_confidence(clear, per_bar),
+    )
+
+
+def _meter_confidence(clear: dict[int, float], per_bar: int) -> float:
+    """From how much more changes at the bar lines than in noise, and than at those of the other meter.
+
+    Both must hold: a clear lead of one weak reading over another says little.
+    """
+    height = (clear[per_bar] - _CHANCE_CHANGE) / (_CLEAR_CHANGE - _CHANCE_CHANGE)
+    rival = _TRIPLE_FACTOR * max(clear[7 - per_bar], 0.2) if per_bar == 3 else clear[3] / _TRIPLE_FACTOR
+    lead = (clear[per_bar] - rival) / (_CLEAR_LEAD * max(clear[per_bar], 0.2))
+    return float(np.clip(min(height, lead), 0, 1))
 
 
 def _bar_path(change_H: Reals, onset_H: Reals, beats_per_bar: int) -> NDArray[np.int64]:
@@ -95,6 +117,17 @@ def bar_edges(downbeats_s: Reals, duration_s: float) -> Reals:
     inner = np.concatenate(filled)
     inner = inner[(inner > 0.6 * bar_s) & (inner < duration_s - 0.6 * bar_s)]
     return np.concatenate([[0.0], inner, [duration_s]])
+
+
+def edges_through(edges_s: Reals, borders_s: Reals) -> Reals:
+    """Bar edges with borders put in; an edge within half a bar of a border gives way to it.
+
+    Both run from 0 to the end of the track.
+    """
+    half_s = float(np.median(np.diff(edges_s))) / 2
+    after = np.clip(np.searchsorted(borders_s, edges_s), 1, len(borders_s) - 1)
+    nearest_s = np.minimum(np.abs(edges_s - borders_s[after - 1]), np.abs(borders_s[after] - edges_s))
+    return np.sort(np.concatenate([edges_s[nearest_s > half_s], borders_s]))
 
 
 def _change(rows_BC: Reals) -> Reals:

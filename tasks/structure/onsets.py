@@ -4,7 +4,7 @@ SuperFlux (Boeck and Widmer, "Maximum filter vibrato suppression for onset detec
 the rise is taken against a maximum over neighbouring bands a moment ago, so a gliding or
 trembling note, which moves to the next band, does not count as a new one.
 
-Shapes: F frames, M mel bands, O onsets.
+Shapes: F frames, M mel bands, O onsets, B beats.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from tasks.structure.spectrum import FRAME_RATE_HZ, Floats, band_centres_hz
 
 LAG_FRAMES = 3
 """Reach of the rise. The Hann window is 6 frames wide at half height; half of it parts old from new."""
-_LOW_HZ, _HIGH_HZ = 200.0, 3_000.0
+_LOW_HZ, _HIGH_HZ, _TOP_HZ = 200.0, 3_000.0, 6_500.0
+_MIDDLE_HZ = (400.0, 2_500.0)
 _BLOCK_FRAMES = 8192
 
 
@@ -31,8 +32,12 @@ class Onsets:
     """Mean rise over all bands, less its slow trend, scaled to unit standard deviation."""
     low_F: Floats
     """Mean rise below 200 Hz: bass drum and bass."""
+    middle_F: Floats
+    """Mean rise from 400 Hz to 2.5 kHz, where notes have most of their partials."""
     high_F: Floats
     """Mean rise above 3 kHz: a broadband attack reaches up there."""
+    top_F: Floats
+    """Mean rise above 6.5 kHz: cymbals, shakers and brushes, hardly any note."""
 
 
 def rises(log_mel_FM: Floats) -> Floats:
@@ -49,16 +54,18 @@ def rises(log_mel_FM: Floats) -> Floats:
 def detect(log_mel_FM: Floats) -> Onsets:
     """Onset curves of a log-mel spectrum ``[F, M]``."""
     centres = band_centres_hz(log_mel_FM.shape[1])
-    low, high = centres < _LOW_HZ, centres > _HIGH_HZ
+    middle = (centres > _MIDDLE_HZ[0]) & (centres < _MIDDLE_HZ[1])
+    bands = (centres > 0, centres < _LOW_HZ, middle, centres > _HIGH_HZ, centres > _TOP_HZ)
     num_frames = len(log_mel_FM)
-    curves = np.zeros((3, num_frames), dtype=np.float32)
+    curves = np.zeros((len(bands), num_frames), dtype=np.float32)
     for start in range(0, num_frames, _BLOCK_FRAMES):
         stop = min(start + _BLOCK_FRAMES, num_frames)
         begin = max(start - LAG_FRAMES, 0)
         rise = rises(log_mel_FM[begin:stop])[start - begin : stop - begin]
-        curves[:, start:stop] = rise.mean(axis=1), rise[:, low].mean(axis=1), rise[:, high].mean(axis=1)
+        for curve_F, band in zip(curves, bands, strict=True):
+            curve_F[start:stop] = rise[:, band].mean(axis=1)
     strength = _without_trend(curves[0])
-    return Onsets(strength_F=strength, low_F=curves[1], high_F=curves[2])
+    return Onsets(strength_F=strength, low_F=curves[1], middle_F=curves[2], high_F=curves[3], top_F=curves[4])
 
 
 def onset_frames(strength_F: Floats) -> NDArray[np.int64]:
@@ -68,6 +75,13 @@ def onset_frames(strength_F: Floats) -> NDArray[np.int64]:
     stands_out = strength_F > uniform_filter1d(strength_F, round(0.4 * FRAME_RATE_HZ)) + 0.4
     frames = np.flatnonzero(is_peak & stands_out)
     return frames[np.diff(frames, prepend=-reach - 1) > reach]
+
+
+def near_beats(curve_F: Floats, beats_s: NDArray[np.float64], reach_s: float) -> NDArray[np.float64]:
+    """Maximum of a curve ``[F]`` around each beat ``[B]``."""
+    reach = round(reach_s * FRAME_RATE_HZ)
+    frames = np.round(beats_s * FRAME_RATE_HZ).astype(int)[:, None] + np.arange(-reach, reach + 1)
+    return curve_F[np.clip(frames, 0, len(curve_F) - 1)].max(axis=1).astype(np.float64)
 
 
 def _without_trend(curve_F: Floats) -> Floats:

@@ -28,6 +28,8 @@ _HARMONY_CENTRE_MIDI, _HARMONY_SPREAD = 64.0, 11.0
 _PROMINENCE = 3.0
 """A partial stands this far above the mean of the 25 bins around it; peaks of noise reach about 2."""
 _FLOOR = 1e-3
+_LOOSE, _CLOSE = 0.1, 0.6
+"""Length of the mean offset of partials, 0..1, that says nothing of a common tuning, and that leaves no doubt."""
 
 Reals = NDArray[np.float64]
 
@@ -45,19 +47,28 @@ class Peaks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tuning:
+    """Where the track's semitone grid lies."""
+
+    cents: float
+    """Above A4 = 440 Hz, -50..50."""
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Chroma:
     """Energy per pitch class, C first."""
 
     harmony_GC: Reals
     bass_GC: Reals
-    tuning_cents: float
+    tuning: Tuning
 
 
 def chroma(samples_T: Floats) -> Chroma:
     """Tuned chroma of levelled samples ``[T]``."""
     peaks = find_peaks(samples_T)
-    tuning = tuning_cents(peaks)
-    midi = peaks.midi_P - tuning / 100
+    tuning = find_tuning(peaks)
+    midi = peaks.midi_P - tuning.cents / 100
     off_grid = midi - np.round(midi)
     in_tune = np.exp(-0.5 * np.square(off_grid / 0.3))
     height = np.exp(-0.5 * np.square((midi - _HARMONY_CENTRE_MIDI) / _HARMONY_SPREAD))
@@ -67,9 +78,7 @@ def chroma(samples_T: Floats) -> Chroma:
     harmony = _sums(cell, np.sqrt(peaks.weight_P) * in_tune * height, size)
     is_bass = midi < _BASS_TOP_MIDI
     bass = _sums(cell, np.where(is_bass, np.square(peaks.weight_P) * in_tune, 0), size)
-    return Chroma(
-        harmony_GC=harmony.reshape(-1, 12), bass_GC=np.sqrt(bass).reshape(-1, 12), tuning_cents=round(tuning, 1)
-    )
+    return Chroma(harmony_GC=harmony.reshape(-1, 12), bass_GC=np.sqrt(bass).reshape(-1, 12), tuning=tuning)
 
 
 def _sums(cell_P: NDArray[np.int64], value_P: Floats, size: int) -> Reals:
@@ -107,17 +116,22 @@ def _batch_peaks(magnitude: Floats, first_frame: int, first_bin: int) -> tuple[N
     return (frame + first_frame).astype(np.int32), midi.astype(np.float32), inner[frame, place]
 
 
-def tuning_cents(peaks: Peaks) -> float:
-    """Offset of the track's semitone grid from A4 = 440 Hz, -50..50: circular mean of the peaks' offsets.
+def find_tuning(peaks: Peaks) -> Tuning:
+    """Offset of the track's semitone grid from A4 = 440 Hz: circular mean of the peaks' offsets.
 
-    Peaks from A3 to A6: below, a bin is too wide; above, stretched partials bias the mean.
+    Peaks from A3 to A6: below, a bin is too wide; above, stretched partials bias the mean. The
+    confidence is how closely they agree.
     """
     use = (peaks.midi_P > 57) & (peaks.midi_P < 93)
     angle = 2 * np.pi * peaks.midi_P[use].astype(np.float64)
     weight = np.sqrt(peaks.weight_P[use].astype(np.float64))
-    mean = np.sum(weight * np.exp(1j * angle))
+    if len(weight) == 0:
+        return Tuning(cents=0.0, confidence=0.0)
+    mean = np.sum(weight * np.exp(1j * angle)) / weight.sum()
     # Without a common grid (noise, glides) the mean's direction is chance, and its length that of a
     # random walk: leave the tuning alone.
-    if len(weight) == 0 or abs(mean) < max(0.1, 3 / np.sqrt(len(weight))) * weight.sum():
-        return 0.0
-    return float(np.angle(mean) / (2 * np.pi) * 100)
+    chance = max(_LOOSE, 3 / np.sqrt(len(weight)))
+    if abs(mean) < chance:
+        return Tuning(cents=0.0, confidence=0.0)
+    agreement = float(np.clip((abs(mean) - chance) / (_CLOSE - chance), 0, 1))
+    return Tuning(cents=float(np.angle(mean) / (2 * np.pi) * 100), confidence=agreement)

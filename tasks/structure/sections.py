@@ -1,9 +1,11 @@
-"""Sections: bar-synchronous novelty, the best set of boundaries, and letters for returning music.
+"""Sections: bar-synchronous novelty and the best set of boundaries.
 
 Novelty is the correlation of the self-similarity matrix with a checkerboard along its diagonal
-(Foote, "Automatic audio segmentation using a measure of audio novelty", ICME 2000).
+(Foote, "Automatic audio segmentation using a measure of audio novelty", ICME 2000). Where the pulse
+is clear, its kernels and the phrases are counted in bars; where it is not, bars are a guess, so
+kernels are measured in seconds and short sections cost.
 
-Shapes: N bars, D features, S sections.
+Shapes: N bars, S sections.
 """
 
 from __future__ import annotations
@@ -14,35 +16,38 @@ from itertools import pairwise
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.spatial.distance import squareform
+
+from tasks.structure.bar_features import BarFeatures, similarity
+from tasks.structure.letters import name_sections
 
 KERNEL_BARS = (4, 8)
-"""Half widths of the checkerboards; the narrow one sees four-bar sections."""
+"""Half widths of the checkerboards under a clear pulse; the narrow one sees four-bar sections."""
+KERNEL_S = (8.0, 16.0)
+"""The same, at least, without a pulse."""
 FEWEST_BARS = 3
 """Shorter parts are half a phrase or a last chord that rings, whatever they last in seconds."""
+_UNCLEAR_PULSE, _CLEAR_PULSE = 0.3, 0.6
+"""Confidence of the tempo up to which bars are a guess, and from which they are trusted."""
 _THRESHOLD = 0.17
 """Novelty a boundary must have before its place in the phrase is considered."""
 _PHRASE_BONUS = 0.05
 """For a section of a multiple of four bars, once more for eight: 72 % and 54 % of sections in the Harmonix set."""
+_SHORT_COST, _SHORT_S = 0.5, 14.0
+"""Without a pulse, per natural-log unit that a section is shorter than this."""
 _CLEAR_CONTRAST = 0.35
 """Similarity inside sections less that across borders, at which a segmentation is certain."""
-_STREAM_WEIGHTS = (0.5, 0.25, 0.25)
-"""Of timbre, harmony and rhythm. Harmony moves inside a section too, timbre mostly at its ends."""
-_SAME_LETTER = 0.55
-"""Sections whose mean distance is below this are the same music."""
+_CHANCE_NOVELTY, _CLEAR_NOVELTY = 0.05, 0.45
+"""Novelty at the borders that noise gets, and at those between clearly different music."""
 
 Reals = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BarFeatures:
-    """What a bar sounds like, scaled so that 1 is a clear difference in each of the three."""
+class Lengths:
+    """What the length of a section is worth."""
 
-    timbre_ND: Reals
-    harmony_ND: Reals
-    rhythm_ND: Reals
+    phrase_bonus: float
+    short_cost: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,20 +57,66 @@ class Segmentation:
     borders: tuple[int, ...]
     """``0 = first < ... < last = N``."""
     letters: tuple[str, ...]
+    letter_confidences: tuple[float, ...]
+    boundary_confidences: tuple[float, ...]
+    """That something changes where each section begins; 1 for the first."""
     confidence: float
 
 
-def squared_distances(rows_ND: Reals) -> Reals:
-    """Squared Euclidean distances ``[N, N]``."""
-    norms = np.sum(np.square(rows_ND), axis=1)
-    return np.maximum(norms[:, None] + norms[None, :] - 2 * rows_ND @ rows_ND.T, 0)
+def segment(features: BarFeatures, edges_s: Reals, min_section_s: float, pulse_confidence: float) -> Segmentation:
+    """Sections of a track from the features of its bars between ``edges_s[N + 1]``."""
+    trust = float(np.clip((pulse_confidence - _UNCLEAR_PULSE) / (_CLEAR_PULSE - _UNCLEAR_PULSE), 0, 1))
+    similarity_NN = similarity(features)
+    curve_N = novelty_curve(similarity_NN, edges_s, trust)
+    lengths = Lengths(phrase_bonus=trust * _PHRASE_BONUS, short_cost=(1 - trust) * _SHORT_COST)
+    borders = choose_borders(curve_N - _THRESHOLD, edges_s, min_section_s, lengths)
+    return _segmentation(features, similarity_NN, borders, _clearness(curve_N, borders))
 
 
-def similarity(features: BarFeatures) -> Reals:
-    """Similarity of every two bars ``[N, N]``, 0..1: the mean over timbre, harmony and rhythm."""
-    streams = (features.timbre_ND, features.harmony_ND, features.rhythm_ND)
-    weighted = zip(_STREAM_WEIGHTS, streams, strict=True)
-    return np.sum([weight * np.exp(-squared_distances(rows)) for weight, rows in weighted], axis=0)
+def segment_at(features: BarFeatures, edges_s: Reals, borders: tuple[int, ...], hit_rate: float) -> Segmentation:
+    """Sections whose borders another engine gave: letters and confidences are measured.
+
+    The engine states no confidence, so its ``hit_rate`` stands for each border and what is measured
+    there adds to it.
+    """
+    similarity_NN = similarity(features)
+    measured = _clearness(novelty_curve(similarity_NN, edges_s, 0.0), borders)
+    given = tuple(1 - (1 - hit_rate) * (1 - clear) for clear in measured)
+    return _segmentation(features, similarity_NN, borders, given)
+
+
+def _segmentation(
+    features: BarFeatures, similarity_NN: Reals, borders: tuple[int, ...], clearness: tuple[float, ...]
+) -> Segmentation:
+    letters = name_sections(features, borders)
+    return Segmentation(
+        borders=borders,
+        letters=letters.names,
+        letter_confidences=letters.confidences,
+        boundary_confidences=(1.0, *clearness[1:]),
+        confidence=contrast(similarity_NN, borders),
+    )
+
+
+def _clearness(curve_N: Reals, borders: tuple[int, ...]) -> tuple[float, ...]:
+    """Novelty where each section begins, as a share of what clear borders have."""
+    share = (curve_N[list(borders[:-1])] - _CHANCE_NOVELTY) / (_CLEAR_NOVELTY - _CHANCE_NOVELTY)
+    return tuple(float(clear) for clear in np.clip(share, 0, 1))
+
+
+def novelty_curve(similarity_NN: Reals, edges_s: Reals, trust: float) -> Reals:
+    """Mean novelty before each bar ``[N]`` over a narrow and a wide kernel.
+
+    ``trust`` in the bars, 0..1, moves their half widths from seconds (0) to bars (1), evenly on a
+    logarithmic scale. Narrower than in bars they never are.
+    """
+    bar_s = float(np.median(np.diff(edges_s)))
+    halves = []
+    for bars, seconds in zip(KERNEL_BARS, KERNEL_S, strict=True):
+        wide = max(seconds / bar_s, bars)
+        half = round(float(np.exp(trust * np.log(bars) + (1 - trust) * np.log(wide))))
+        halves.append(min(half, max(len(similarity_NN), 1)))
+    return np.mean([novelty(similarity_NN, half) for half in halves], axis=0)
 
 
 def novelty(similarity_NN: Reals, half: int) -> Reals:
@@ -95,15 +146,15 @@ def novelty(similarity_NN: Reals, half: int) -> Reals:
     return result
 
 
-def choose_borders(gain_N: Reals, edges_s: Reals, min_section_s: float) -> tuple[int, ...]:
-    """Borders ``0 .. N`` with the largest sum of gains and phrase bonuses.
+def choose_borders(gain_N: Reals, edges_s: Reals, min_section_s: float, lengths: Lengths) -> tuple[int, ...]:
+    """Borders ``0 .. N`` with the largest sum of gains and of what the sections' lengths are worth.
 
     No section is below 3 bars or the minimum length, unless the whole track is. Dynamic programming
     over the last border.
     """
     num_bars = len(gain_N)
-    lengths = np.arange(num_bars + 1)
-    bonus = _PHRASE_BONUS * ((lengths % 4 == 0) * 1.0 + (lengths % 8 == 0) * 1.0)
+    bars = np.arange(num_bars + 1)
+    bonus = lengths.phrase_bonus * ((bars % 4 == 0) * 1.0 + (bars % 8 == 0) * 1.0)
     best = np.full(num_bars + 1, -np.inf)
     came_from = np.zeros(num_bars + 1, dtype=np.int64)
     best[0] = 0.0
@@ -112,22 +163,14 @@ def choose_borders(gain_N: Reals, edges_s: Reals, min_section_s: float) -> tuple
         latest = min(latest, end - FEWEST_BARS + 1)
         if latest <= 0:
             continue
-        options = best[:latest] + bonus[end - np.arange(latest)]
+        short = np.maximum(np.log(_SHORT_S / (edges_s[end] - edges_s[:latest])), 0)
+        options = best[:latest] + bonus[end - np.arange(latest)] - lengths.short_cost * short
         came_from[end] = int(np.argmax(options))
         best[end] = options[came_from[end]] + (gain_N[end] if end < num_bars else 0.0)
     borders = [num_bars]
     while borders[-1] > 0:
         borders.append(int(came_from[borders[-1]]))
     return tuple(borders[::-1])
-
-
-def segment(features: BarFeatures, edges_s: Reals, min_section_s: float) -> Segmentation:
-    """Sections of a track from the features of its bars."""
-    similarity_NN = similarity(features)
-    curve_N = np.mean([novelty(similarity_NN, half) for half in KERNEL_BARS], axis=0)
-    borders = choose_borders(curve_N - _THRESHOLD, edges_s, min_section_s)
-    letters = name_sections(features, borders)
-    return Segmentation(borders=borders, letters=letters, confidence=contrast(similarity_NN, borders))
 
 
 def contrast(similarity_NN: Reals, borders: tuple[int, ...]) -> float:
@@ -143,38 +186,3 @@ def contrast(similarity_NN: Reals, borders: tuple[int, ...]) -> float:
         pairs = left.size + right.size - (c - a)
         gaps.append(off_diagonal / max(pairs, 1) - similarity_NN[a:b, b:c].mean())
     return float(np.clip(np.mean(gaps) / _CLEAR_CONTRAST, 0, 1)) if gaps else 0.0
-
-
-def section_distances(features: BarFeatures, borders: tuple[int, ...]) -> Reals:
-    """Distance between sections ``[S, S]``: timbre and rhythm by their means, harmony bar by bar from the start."""
-    spans = list(pairwise(borders))
-    timbre = squared_distances(np.stack([features.timbre_ND[a:b].mean(axis=0) for a, b in spans]))
-    rhythm = squared_distances(np.stack([features.rhythm_ND[a:b].mean(axis=0) for a, b in spans]))
-    harmony = np.zeros_like(timbre)
-    for i, (a, b) in enumerate(spans):
-        for j, (c, d) in enumerate(spans[:i]):
-            shared = min(b - a, d - c)
-            gap = features.harmony_ND[a : a + shared] - features.harmony_ND[c : c + shared]
-            harmony[i, j] = harmony[j, i] = np.sum(np.square(gap), axis=1).mean()
-    weighted = zip(_STREAM_WEIGHTS, (timbre, harmony, rhythm), strict=True)
-    return np.sqrt(np.sum([weight * squared for weight, squared in weighted], axis=0))
-
-
-def name_sections(features: BarFeatures, borders: tuple[int, ...]) -> tuple[str, ...]:
-    """Letters in order of first appearance, from average-link clustering (Sokal and Michener 1958)."""
-    if len(borders) == 2:
-        return ("A",)
-    tree = linkage(squareform(section_distances(features, borders), checks=False), method="average")
-    cluster_S = fcluster(tree, _SAME_LETTER, criterion="distance")
-    order = list(dict.fromkeys(cluster_S.tolist()))
-    return tuple(letter_name(order.index(cluster)) for cluster in cluster_S.tolist())
-
-
-def letter_name(index: int) -> str:
-    """``A .. Z``, then ``AA``, ``AB`` ..."""
-    name = ""
-    index += 1
-    while index:
-        index, rest = divmod(index - 1, 26)
-        name = chr(ord("A") + rest) + name
-    return name

@@ -20,9 +20,13 @@ from tasks.structure.spectrum import FRAME_RATE_HZ, Floats
 SLOWEST_BPM, FASTEST_BPM = 45.0, 220.0
 _CENTRE_BPM, _SPREAD_OCTAVES = 115.0, 0.9
 _WINDOW_S, _WINDOW_HOP_S = 8.0, 2.0
-_SLOW_BPM = 92.0
+_SLOW_BPM, _FAST_BPM = 92.0, 132.0
 _SPLIT_IN_FOUR = 0.06
 """Correlation at a quarter of the period: at tempi that are right it is below zero."""
+_NOTHING_BETWEEN = 0.05
+"""Correlation at parts of the period below which nothing is played between the beats."""
+_EVERY_OTHER = 1.05
+"""Correlation at twice the period, as a share of that at the period, from which every other beat is alike."""
 _CHANCE, _CLEAR = 0.1, 0.8
 """Autocorrelation that the best lag of noise reaches, and that of a clear loop."""
 _EQUAL_HALVES = 0.94
@@ -63,15 +67,13 @@ def autocorrelations(strength_F: Floats, max_lag: int) -> Reals:
 
 def estimate(strength_F: Floats) -> Tempo:
     """Main period, its path over time and other readings, from an onset curve ``[F]``."""
-    shortest = int(np.floor(60 * FRAME_RATE_HZ / FASTEST_BPM))
-    longest = int(np.ceil(60 * FRAME_RATE_HZ / SLOWEST_BPM))
-    correlation_WL = autocorrelations(strength_F, 4 * longest)
-    lags = np.arange(shortest, longest + 1)
+    lags = _lags()
+    correlation_WL = autocorrelations(strength_F, 4 * int(lags[-1]))
     combed_WL = _combed(correlation_WL, lags)
-    prior_L = np.exp(-0.5 * (np.log2(60 * FRAME_RATE_HZ / lags / _CENTRE_BPM) / _SPREAD_OCTAVES) ** 2)
-    score_L = np.maximum(combed_WL.mean(axis=0), 0) * prior_L
+    score_L = _scores(combed_WL, lags)
     best = int(np.argmax(score_L))
     best = _undivided(correlation_WL.mean(axis=0), lags, best)
+    best = _undoubled(correlation_WL.mean(axis=0), lags, best)
     period = float(lags[best]) + _peak_offset(score_L, best)
     path_W = _path(combed_WL, lags, period)
     centres = np.arange(len(path_W)) * _WINDOW_HOP_S * FRAME_RATE_HZ + _WINDOW_S * FRAME_RATE_HZ / 2
@@ -84,6 +86,25 @@ def estimate(strength_F: Floats) -> Tempo:
         alternatives_bpm=_alternatives(score_L, lags, period),
         confidence=float(np.clip((height - _CHANCE) / (_CLEAR - _CHANCE), 0, 1)),
     )
+
+
+def other_readings(strength_F: Floats, period_frames: float) -> tuple[float, ...]:
+    """Tempi at simple ratios of one that is known, strongest first, by the onset curve ``[F]``."""
+    lags = _lags()
+    combed_WL = _combed(autocorrelations(strength_F, 4 * int(lags[-1])), lags)
+    return _alternatives(_scores(combed_WL, lags), lags, period_frames)
+
+
+def _lags() -> NDArray[np.int64]:
+    """Periods in frames ``[L]`` from the fastest to the slowest tempo."""
+    shortest = int(np.floor(60 * FRAME_RATE_HZ / FASTEST_BPM))
+    return np.arange(shortest, int(np.ceil(60 * FRAME_RATE_HZ / SLOWEST_BPM)) + 1)
+
+
+def _scores(combed_WL: Reals, lags: NDArray[np.int64]) -> Reals:
+    """Strength of each period ``[L]`` over the track, weighted by how usual its tempo is."""
+    prior_L = np.exp(-0.5 * (np.log2(60 * FRAME_RATE_HZ / lags / _CENTRE_BPM) / _SPREAD_OCTAVES) ** 2)
+    return np.maximum(combed_WL.mean(axis=0), 0) * prior_L
 
 
 def _combed(correlation_WL: Reals, lags: NDArray[np.int64]) -> Reals:
@@ -109,15 +130,37 @@ def _undivided(correlation_L: Reals, lags: NDArray[np.int64], best: int) -> int:
     lag = int(lags[best])
     if 60 * FRAME_RATE_HZ / lag > _SLOW_BPM:
         return best
-
-    def at(position: float) -> float:
-        centre = round(position)
-        return float(correlation_L[centre - 1 : centre + 2].max())
-
-    if at(lag / 4) > _SPLIT_IN_FOUR or at(lag / 2) > _EQUAL_HALVES * at(lag):
-        near = np.flatnonzero(np.abs(lags - lag / 2) <= 1)
-        return int(near[np.argmax(correlation_L[lags[near]])])
+    whole, half, quarter = (_near(correlation_L, lag / part) for part in (1, 2, 4))
+    if quarter > _SPLIT_IN_FOUR or half > _EQUAL_HALVES * whole:
+        return _strongest(correlation_L, lags, lag / 2)
     return best
+
+
+def _undoubled(correlation_L: Reals, lags: NDArray[np.int64], best: int) -> int:
+    """Index of the period, doubled where a fast reading has nothing between its beats and every other one is alike.
+
+    Music played at 140 has notes between its beats; the eighths of a ballad at 70 have none. Even
+    clicks, which repeat after one as well as after two, stay.
+    """
+    lag = int(lags[best])
+    if 60 * FRAME_RATE_HZ / lag < _FAST_BPM:
+        return best
+    between = max(_near(correlation_L, lag * part) for part in (1 / 2, 1 / 3, 2 / 3))  # thirds: swing
+    if between < _NOTHING_BETWEEN and _near(correlation_L, 2 * lag) > _EVERY_OTHER * _near(correlation_L, lag):
+        return _strongest(correlation_L, lags, 2 * lag)
+    return best
+
+
+def _near(correlation_L: Reals, position: float) -> float:
+    """Correlation at a lag, read as the best of three neighbours."""
+    centre = round(position)
+    return float(correlation_L[centre - 1 : centre + 2].max())
+
+
+def _strongest(correlation_L: Reals, lags: NDArray[np.int64], position: float) -> int:
+    """Index of the best lag within two frames of a position that lies inside the range."""
+    near = np.flatnonzero(np.abs(lags - position) <= 2)
+    return int(near[np.argmax(correlation_L[lags[near]])])
 
 
 def _peak_offset(score_L: Reals, best: int) -> float:

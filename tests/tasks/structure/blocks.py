@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import signal
 
 RATE_HZ = 16_000
 Samples = NDArray[np.float32]
@@ -103,6 +104,21 @@ def block_song(form: str, bpm: float = 110.0, bars_each: int = 8, seed: int = 0)
         letters=list(form),
         beats_s=np.arange(len(form) * bars_each * 4) * 60 / bpm,
     )
+
+
+def speech(duration_s: float, seed: int = 0) -> Samples:
+    """Syllables of 0.2 s with pauses: a pulse train of moving pitch through three formants each."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(round(duration_s * RATE_HZ)) / RATE_HZ
+    hz = 110 + 20 * np.sin(2 * np.pi * 0.7 * t) + 15 * np.sin(2 * np.pi * 2.3 * t)
+    pulses = (np.diff(np.floor(np.cumsum(hz) / RATE_HZ), prepend=0) > 0).astype(np.float64)
+    voice = np.zeros(len(t))
+    for syllable in np.split(np.arange(len(t)), range(3200, len(t), 3200)):
+        sound = pulses[syllable]
+        for formant_hz in rng.uniform([300, 900, 2200], [800, 2200, 3000]):
+            sound = signal.lfilter(*signal.iirpeak(formant_hz, 8, fs=RATE_HZ), sound)
+        voice[syllable] = sound * (rng.random() > 0.2)
+    return voice.astype(np.float32)
 
 
 def _play(samples: Samples, block: Block, start_s: float, bpm: float, num_bars: int, rng: np.random.Generator) -> None:

@@ -7,6 +7,8 @@ from itertools import combinations, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.structure.sections import Lengths
+
 Reals = NDArray[np.float64]
 
 
@@ -65,14 +67,16 @@ def path_score(gain_WL: Reals, step_LL: Reals, states: NDArray[np.int64]) -> flo
     return float(gain_WL[np.arange(len(states)), states].sum() + step_LL[states[:-1], states[1:]].sum())
 
 
-def borders_score(borders: tuple[int, ...], gain_N: Reals, bonus: float) -> float:
+def borders_score(borders: tuple[int, ...], gain_N: Reals, edges_s: Reals, worth: Lengths) -> float:
     """Value of a set of borders."""
-    lengths = [b - a for a, b in pairwise(borders)]
-    phrases = sum(bonus * ((length % 4 == 0) + (length % 8 == 0)) for length in lengths)
-    return phrases + float(gain_N[list(borders[1:-1])].sum())
+    total = 0.0
+    for a, b in pairwise(borders):
+        total += worth.phrase_bonus * (((b - a) % 4 == 0) + ((b - a) % 8 == 0))
+        total -= worth.short_cost * max(float(np.log(14.0 / (edges_s[b] - edges_s[a]))), 0.0)
+    return total + float(gain_N[list(borders[1:-1])].sum())
 
 
-def best_borders_score(gain_N: Reals, edges_s: Reals, min_section_s: float, fewest_bars: int, bonus: float) -> float:
+def best_borders_score(gain_N: Reals, edges_s: Reals, min_section_s: float, fewest_bars: int, worth: Lengths) -> float:
     """The best value over every set of borders that keeps the shortest lengths."""
     num_bars = len(gain_N)
     best = -np.inf
@@ -82,8 +86,22 @@ def best_borders_score(gain_N: Reals, edges_s: Reals, min_section_s: float, fewe
             lengths_s = np.diff(edges_s[list(borders)])
             if size and (lengths_s.min() < min_section_s or np.diff(borders).min() < fewest_bars):
                 continue
-            best = max(best, borders_score(borders, gain_N, bonus))
+            best = max(best, borders_score(borders, gain_N, edges_s, worth))
     return best
+
+
+def separations(distances_SS: Reals, letters: tuple[str, ...], bound: float) -> list[float]:
+    """For each section: mean distance to the nearest other letter less that to its own, in units of the bound."""
+    found = []
+    for i, letter in enumerate(letters):
+        own = [distances_SS[i, j] for j, other in enumerate(letters) if j != i and other == letter] or [bound]
+        rest = [
+            float(np.mean([distances_SS[i, j] for j, o in enumerate(letters) if o == other]))
+            for other in set(letters) - {letter}
+        ]
+        nearest = min([*rest, 2 * bound])
+        found.append(min(max((nearest - float(np.mean(own))) / bound, 0.0), 1.0))
+    return found
 
 
 def mean_between(values_F: Reals, rate_hz: float, start_s: float, end_s: float) -> float:

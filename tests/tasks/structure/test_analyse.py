@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 from itertools import pairwise
@@ -23,6 +24,7 @@ from tasks.structure.picture import picture
 from tests.tasks.structure import blocks
 
 _DEFAULTS = StructureSettings()
+_ROOT = Path(__file__).parents[3]
 
 
 def _assert_well_formed(structure: Structure, duration_s: float) -> None:
@@ -33,15 +35,25 @@ def _assert_well_formed(structure: Structure, duration_s: float) -> None:
         assert left.end_s == right.start_s
     for section in structure.sections:
         assert section.start_s < section.end_s
-        assert 0 <= section.percussion <= 1
-        assert 0 <= section.bass <= 1
-        assert 0 <= section.chords_confidence <= 1
         assert section.num_bars >= 1
+        assert section.variant >= 0
+        shares = (section.percussion, section.bass, section.chords_confidence, section.key_confidence)
+        assert all(0 <= share <= 1 for share in (*shares, section.letter_confidence, section.boundary_confidence))
+        assert all(0 <= change.confidence <= 1 and change.amount >= 0 for change in section.changes)
+        assert bool(section.key) == (section.key_confidence > 0)
+    assert (structure.sections[0].boundary_confidence, structure.sections[0].changes) == (1.0, ())
+    assert (structure.chords[0].start_s, structure.chords[-1].end_s) == (0.0, structure.duration_s)
+    for before, after in pairwise(structure.chords):
+        assert before.end_s == after.start_s
+        assert before.name != after.name
     assert all(a < b for a, b in pairwise(structure.beats_s))
     assert all(0 <= t <= duration_s for t in structure.beats_s)
     assert set(structure.downbeats_s) <= set(structure.beats_s)
     for confidence in (structure.tempo_confidence, structure.key_confidence, structure.sections_confidence):
         assert 0 <= confidence <= 1
+    assert 0 <= structure.meter_confidence <= 1
+    assert 0 <= structure.tuning_confidence <= 1
+    assert -50 <= structure.tuning_cents <= 50
     assert structure.tempo_bpm > 0
     assert structure.tempo_bpm not in structure.tempo_alternatives
 
@@ -102,6 +114,39 @@ def test_a_silent_passage_in_the_middle_is_bridged() -> None:
     assert any(section.loudness_db < -30 for section in structure.sections)
 
 
+def test_three_seconds_are_one_section() -> None:
+    structure = analyse(blocks.chord_loop(0, "major")[: 3 * blocks.RATE_HZ], "short", _DEFAULTS)
+    _assert_well_formed(structure, 3.0)
+    assert [(s.start_s, s.end_s, s.letter, s.key) for s in structure.sections] == [(0.0, 3.0, "A", "")]
+
+
+def test_speech_is_sure_of_nothing() -> None:
+    samples = blocks.speech(60.0)
+    structure = analyse(samples, "speech", _DEFAULTS)
+    _assert_well_formed(structure, 60.0)
+    assert structure.sections_confidence < 0.1
+    assert structure.tempo_confidence < 0.5
+    assert (structure.key_confidence, structure.meter_confidence, structure.tuning_confidence) == (0.0, 0.0, 0.0)
+    assert [chord.name for chord in structure.chords] == ["N"]
+    assert not any(section.chords or section.key for section in structure.sections)
+
+
+def test_noise_is_sure_of_nothing() -> None:
+    noise = np.random.default_rng(0).standard_normal(60 * blocks.RATE_HZ).astype(np.float32)
+    structure = analyse(noise, "noise", _DEFAULTS)
+    assert max(structure.tempo_confidence, structure.meter_confidence, structure.sections_confidence) < 0.1
+    assert (structure.key_confidence, structure.tuning_confidence) == (0.0, 0.0)
+    assert [chord.name for chord in structure.chords] == ["N"]
+
+
+def test_chords_of_a_loop_are_named_with_their_times() -> None:
+    structure = analyse(blocks.chord_loop(0, "major", num_bars=8), "loop", _DEFAULTS)
+    names = [chord.name for chord in structure.chords if chord.end_s - chord.start_s > 1.2]
+    assert names == ["C", "Am", "F", "G"] * 2
+    starts = [chord.start_s for chord in structure.chords][:8]
+    assert starts == pytest.approx(np.arange(8) * 2.4, abs=0.1)
+
+
 def test_sections_keep_their_shortest_length() -> None:
     song = blocks.block_song("ABABC", bars_each=2)
     structure = analyse(song.samples, "short", StructureSettings(min_section_s=8.0))
@@ -142,9 +187,7 @@ def test_equal_samples_give_equal_records_in_another_process() -> None:
         "from tasks.structure.analyse import analyse; s = blocks.block_song('ABC', bars_each=4).samples; "
         "print(hashlib.sha256(repr(analyse(s, 'x', StructureSettings())).encode()).hexdigest())"
     )
-    there = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3]
-    )
+    there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=_ROOT)
     assert there.stdout.strip() == hashlib.sha256(repr(here).encode()).hexdigest()
 
 
@@ -180,7 +223,21 @@ def test_picture_is_a_png_and_reproducible() -> None:
 
 
 @pytest.mark.slow
-def test_ninety_minutes_fit() -> None:
-    song = blocks.block_song("ABCABABCAB").samples
-    samples = np.resize(song, 90 * 60 * blocks.RATE_HZ)
-    _assert_well_formed(analyse(samples, "long", _DEFAULTS), 5400.0)
+def test_ninety_minutes_fit_in_time_and_memory() -> None:
+    code = (
+        "import resource, time, numpy as np; from data_specs.spec import StructureSettings; "
+        "from tests.tasks.structure import blocks; from tasks.structure.analyse import analyse; "
+        "samples = np.resize(blocks.block_song('ABCABABCAB').samples, 90 * 60 * blocks.RATE_HZ); "
+        "began = time.process_time(); found = analyse(samples, 'long', StructureSettings()); "
+        "print(time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, "
+        "found.sections[-1].end_s, len(found.sections))"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=_ROOT, env=environment
+    )
+    cpu_s, peak_kb, end_s, num_sections = (float(word) for word in done.stdout.split())
+    assert cpu_s / 90 <= 0.35
+    assert peak_kb < 2_000_000
+    assert end_s == 5400.0
+    assert num_sections > 100

@@ -14,13 +14,13 @@ from tests.tasks.structure import blocks
 @pytest.mark.parametrize("cents", [-40, -15, 0, 20, 45])
 def test_tuning_is_found_within_three_cents(cents: float) -> None:
     notes = [blocks.tone(p + cents / 100, 1.0, 4) for p in (60, 64, 67, 71, 72, 77)]
-    found = pitch.chroma(spectrum.levelled(np.concatenate(notes))).tuning_cents
+    found = pitch.chroma(spectrum.levelled(np.concatenate(notes))).tuning.cents
     assert found == pytest.approx(cents, abs=3)
 
 
 def test_noise_has_no_tuning() -> None:
     noise = np.random.default_rng(0).standard_normal(5 * blocks.RATE_HZ).astype(np.float32)
-    assert pitch.chroma(spectrum.levelled(noise)).tuning_cents == 0.0
+    assert pitch.chroma(spectrum.levelled(noise)).tuning == pitch.Tuning(cents=0.0, confidence=0.0)
 
 
 @pytest.mark.parametrize("pitch_class", range(12))

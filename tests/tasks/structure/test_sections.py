@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from data_specs.spec import StructureSettings
-from tasks.structure import facts, sections
+from tasks.structure import bar_features, facts, letters, sections
 from tasks.structure.analyse import analyse
 from tests.tasks.structure import blocks, naive
 
@@ -16,7 +16,7 @@ from tests.tasks.structure import blocks, naive
 @pytest.mark.parametrize("num_bars", [1, 3, 9, 30])
 def test_novelty_matches_the_double_loop(num_bars: int, half: int) -> None:
     rows = np.random.default_rng(num_bars).random((num_bars, 5))
-    similarity = np.exp(-sections.squared_distances(rows))
+    similarity = np.exp(-bar_features.squared_distances(rows))
     np.testing.assert_allclose(sections.novelty(similarity, half), naive.novelty(similarity, half), atol=1e-12)
 
 
@@ -30,26 +30,29 @@ def test_novelty_of_a_block_matrix_peaks_at_its_borders() -> None:
 def test_squared_distances_match_the_definition() -> None:
     rows = np.random.default_rng(0).random((6, 3))
     expected = [[np.sum((a - b) ** 2) for b in rows] for a in rows]
-    np.testing.assert_allclose(sections.squared_distances(rows), expected, atol=1e-12)
+    np.testing.assert_allclose(bar_features.squared_distances(rows), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("min_section_s", [0.5, 3.0, 5.0, 100.0])
-@pytest.mark.parametrize("seed", range(6))
-def test_borders_are_as_good_as_the_best_of_all_sets(seed: int, min_section_s: float) -> None:
+@pytest.mark.parametrize(("bonus", "cost"), [(0.05, 0.0), (0.0, 0.5), (0.02, 0.1)])
+@pytest.mark.parametrize("seed", range(4))
+def test_borders_are_as_good_as_the_best_of_all_sets(
+    seed: int, bonus: float, cost: float, min_section_s: float
+) -> None:
     rng = np.random.default_rng(seed)
     gain = rng.normal(0, 0.1, 11)
-    edges = np.concatenate([[0], np.cumsum(rng.uniform(1.0, 1.5, 11))])
-    borders = sections.choose_borders(gain, edges, min_section_s)
-    bonus = sections._PHRASE_BONUS
-    best = naive.best_borders_score(gain, edges, min_section_s, sections.FEWEST_BARS, bonus)
-    assert naive.borders_score(borders, gain, bonus) == pytest.approx(best)
+    edges = np.concatenate([[0], np.cumsum(rng.uniform(1.0, 2.5, 11))])
+    worth = sections.Lengths(phrase_bonus=bonus, short_cost=cost)
+    borders = sections.choose_borders(gain, edges, min_section_s, worth)
+    best = naive.best_borders_score(gain, edges, min_section_s, sections.FEWEST_BARS, worth)
+    assert naive.borders_score(borders, gain, edges, worth) == pytest.approx(best)
     assert len(borders) == 2 or np.diff(edges[list(borders)]).min() >= min_section_s - 1e-6
     assert np.diff(borders).min() >= sections.FEWEST_BARS
 
 
 @pytest.mark.parametrize(("index", "name"), [(0, "A"), (25, "Z"), (26, "AA"), (27, "AB"), (701, "ZZ"), (702, "AAA")])
 def test_letters_never_run_out(index: int, name: str) -> None:
-    assert sections.letter_name(index) == name
+    assert letters.letter_name(index) == name
 
 
 @pytest.mark.parametrize("form", ["ABAB", "ABCBA", "CABAC", "ACABA", "ABCABC"])
