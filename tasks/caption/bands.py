@@ -41,3 +41,7 @@ LOUDNESS = Bands((-28, -20, -14, -9), ("very quiet", "quiet", "medium-loud", "lo
 """LUFS, integrated."""
 SPAN = Bands((3, 8, 15), ("narrow", "moderate", "wide", "very wide"))
 """dB between the softest and the loudest section."""
+LOUDNESS_RANGE = Bands((4, 8, 14), ("narrow", "moderate", "wide", "very wide"))
+"""LU, EBU Tech 3342."""
+STEREO = Bands((-60, -20, -10, -4), ("no", "a narrow", "a moderate", "a wide", "a very wide"))
+"""dB, level of left minus right against left plus right."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from data_specs.records import AudioFacts, Section, Structure
+from data_specs.records import AudioFacts, Change, ChordSpan, Section, Structure
+from tasks.structure.changes import changes_between
 
 TEMPO_SURE = 0.5
 """Below, the tempo gets a word but no number, and nothing is counted in bars."""
@@ -19,14 +20,17 @@ TEMPO_CERTAIN = 0.75
 """Below, the strongest other reading of the tempo is named too."""
 KEY_SURE = 0.5
 CHORDS_SURE = 0.5
-LEVEL_STEP_DB = 2.0
-DENSITY_RATIO = 1.3
-BRIGHTNESS_RATIO = 1.2
-AUDIBLE_RATE_HZ = 0.5
-"""Two rates below this are both nearly nothing; their ratio says nothing."""
+CHANGE_SURE = 0.5
+METER_SURE = 0.5
+TUNING_SURE = 0.5
+LETTER_SURE = 0.5
 TUNING_STEP_CENTS = 15.0
 PULSE_SPREAD = 0.02
+MAX_DRIFT = 0.05
 MIN_BEATS = 9
+MIN_CHORD_SHARE = 0.6
+"""Of the running time; below, the chords that are sure do not speak for the track."""
+MAX_CHORDS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +56,15 @@ class SectionFacts:
     occurrences: int
     idea: int
     """Rank of the letter by first appearance, from 1."""
+    letter_sure: bool
+    variant: int
+    """0 where the letter's music is as first heard."""
     pulse_bpm: float | None
     """From this section's own beats."""
+    changes: tuple[Change, ...]
+    """Sure ones against the section before."""
+    measured: Section
+    """Everything, sure or not."""
 
     @property
     def duration_s(self) -> float:
@@ -68,14 +79,24 @@ class TrackFacts:
     tempo_bpm: float | None
     tempo_sure: bool
     tempo_alternative: float | None
-    beats_per_bar: int
+    beats_per_bar: int | None
     pulse_steady: bool
     key: str | None
     tuning_cents: float | None
     loudness_lufs: float | None
     peak_over_db: float | None
+    loudness_range_lu: float | None
+    side_db: float | None
+    """Level of the stereo difference against the sum; None unless the source is stereo."""
     silence_ratio: float
     longest_silence_s: float
+    bandwidth_hz: float | None
+    pulse_halves: tuple[float, float] | None
+    """BPM counted over the first half of the beats and over the second."""
+    chord_shares: tuple[tuple[str, float], ...]
+    """The chords heard most with their shares of the running time; empty where few are sure."""
+    chord_s: float | None
+    """Mean length of a chord."""
     sections: tuple[SectionFacts, ...]
 
     def average(self, value: Callable[[SectionFacts], float | None]) -> float | None:
@@ -88,22 +109,13 @@ class TrackFacts:
         return [v for s in self.sections if (v := value(s)) is not None]
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One audible difference between two sections, above its threshold."""
-
-    kind: str
-    """``level_up``, ``percussion_in`` ...: also the name of the phrases that say it."""
-    amount: float = 0.0
-
-
 def gather_facts(audio: AudioFacts, structure: Structure) -> TrackFacts:
     """Keep what is finite and sure of both records."""
     sure = structure.tempo_confidence >= TEMPO_SURE
     tempo = _measured(structure.tempo_bpm, above=1)
     sections = tuple(_section_facts(structure, bars_sure=sure))
     key_sure = structure.key_confidence >= KEY_SURE and bool(structure.key)
-    tuning = _measured(structure.tuning_cents)
+    tuning = _measured(structure.tuning_cents) if structure.tuning_confidence >= TUNING_SURE else None
     lufs = _measured(audio.loudness_lufs)
     peak = _measured(audio.peak_dbfs)
     pulses = [s.pulse_bpm for s in sections if s.pulse_bpm is not None]
@@ -112,28 +124,32 @@ def gather_facts(audio: AudioFacts, structure: Structure) -> TrackFacts:
         tempo_bpm=tempo,
         tempo_sure=sure and tempo is not None,
         tempo_alternative=_alternative(structure),
-        beats_per_bar=structure.beats_per_bar,
+        beats_per_bar=structure.beats_per_bar if sure and structure.meter_confidence >= METER_SURE else None,
         pulse_steady=len(pulses) >= 2 and max(pulses) / min(pulses) <= 1 + PULSE_SPREAD,
         key=structure.key if key_sure else None,
-        tuning_cents=tuning if key_sure and tuning is not None and abs(tuning) >= TUNING_STEP_CENTS else None,
+        tuning_cents=tuning if tuning is not None and abs(tuning) >= TUNING_STEP_CENTS else None,
         loudness_lufs=lufs,
         peak_over_db=peak - lufs if peak is not None and lufs is not None and peak > lufs else None,
+        loudness_range_lu=_measured(audio.loudness_range_lu),
+        side_db=_measured(audio.side_db),
         silence_ratio=audio.silence_ratio,
         longest_silence_s=audio.longest_silence_s,
+        bandwidth_hz=_measured(audio.bandwidth_hz, above=20),
+        pulse_halves=_pulse_halves(structure) if sure and tempo is not None else None,
+        chord_shares=_chord_shares(structure),
+        chord_s=_chord_length_s(structure),
         sections=sections,
     )
 
 
 def changes(before: SectionFacts, after: SectionFacts) -> tuple[Change, ...]:
-    """What differs between two sections, the most telling first."""
-    found = (
-        _percussion_change(before.percussion, after.percussion),
-        _level_change(before.level_db, after.level_db),
-        _ratio_change("density", before.rate_hz, after.rate_hz, DENSITY_RATIO, floor=AUDIBLE_RATE_HZ),
-        _bass_change(before.bass, after.bass),
-        _ratio_change("bright", before.brightness_hz, after.brightness_hz, BRIGHTNESS_RATIO, floor=1),
-    )
-    return tuple(change for change in found if change is not None)
+    """What surely differs between any two sections, the most telling first."""
+    return _sure(changes_between(before.measured, after.measured))
+
+
+def unchanged(before: SectionFacts, after: SectionFacts) -> bool:
+    """Whether nothing passes its threshold, not even unsurely."""
+    return not changes_between(before.measured, after.measured)
 
 
 def same_loop(a: tuple[str, ...], b: tuple[str, ...]) -> bool:
@@ -168,6 +184,25 @@ def _alternative(structure: Structure) -> float | None:
     return None
 
 
+def _sure_chords(structure: Structure) -> list[ChordSpan]:
+    """The chords, where those that are sure make up most of the track."""
+    sure = [c for c in structure.chords if c.confidence >= CHORDS_SURE and c.name != "N"]
+    heard_s = sum(chord.end_s - chord.start_s for chord in sure)
+    return sure if heard_s >= MIN_CHORD_SHARE * structure.duration_s else []
+
+
+def _chord_shares(structure: Structure) -> tuple[tuple[str, float], ...]:
+    shares: dict[str, float] = {}
+    for chord in _sure_chords(structure):
+        shares[chord.name] = shares.get(chord.name, 0.0) + (chord.end_s - chord.start_s) / structure.duration_s
+    return tuple(sorted(shares.items(), key=lambda item: (-item[1], item[0]))[:MAX_CHORDS])
+
+
+def _chord_length_s(structure: Structure) -> float | None:
+    chords = _sure_chords(structure)
+    return sum(chord.end_s - chord.start_s for chord in chords) / len(chords) if chords else None
+
+
 def _section_facts(structure: Structure, *, bars_sure: bool) -> Iterable[SectionFacts]:
     totals = Counter(section.letter for section in structure.sections)
     ideas = {letter: rank for rank, letter in enumerate(totals, 1)}
@@ -192,52 +227,33 @@ def _section_facts(structure: Structure, *, bars_sure: bool) -> Iterable[Section
             occurrence=seen[section.letter],
             occurrences=totals[section.letter],
             idea=ideas[section.letter],
+            letter_sure=section.letter_confidence >= LETTER_SURE,
+            variant=section.variant,
             pulse_bpm=_pulse(structure, section) if bars_sure else None,
+            changes=_sure(section.changes) if index else (),
+            measured=section,
         )
 
 
+def _sure(found: Iterable[Change]) -> tuple[Change, ...]:
+    return tuple(change for change in found if change.confidence >= CHANGE_SURE)
+
+
 def _pulse(structure: Structure, section: Section) -> float | None:
-    beats = [b for b in structure.beats_s if section.start_s <= b < section.end_s]
-    if len(beats) < MIN_BEATS or beats[-1] <= beats[0]:
+    return _rate_bpm([b for b in structure.beats_s if section.start_s <= b < section.end_s])
+
+
+def _pulse_halves(structure: Structure) -> tuple[float, float] | None:
+    middle = len(structure.beats_s) // 2
+    first, second = _rate_bpm(structure.beats_s[: middle + 1]), _rate_bpm(structure.beats_s[middle:])
+    if first is None or second is None:
         return None
-    return 60 * (len(beats) - 1) / (beats[-1] - beats[0])
+    # Beats at another octave than the tempo would contradict it in the same paragraph.
+    near = all(abs(bpm / structure.tempo_bpm - 1) <= MAX_DRIFT for bpm in (first, second))
+    return (first, second) if near else None
 
 
-def _level_change(before: float | None, after: float | None) -> Change | None:
-    if before is None or after is None or abs(after - before) < LEVEL_STEP_DB:
+def _rate_bpm(beats_s: Sequence[float]) -> float | None:
+    if len(beats_s) < MIN_BEATS or beats_s[-1] <= beats_s[0]:
         return None
-    return Change("level_up" if after > before else "level_down", abs(after - before))
-
-
-def _ratio_change(name: str, before: float | None, after: float | None, bound: float, floor: float) -> Change | None:
-    if before is None or after is None or max(before, after) < floor:
-        return None
-    if min(before, after) * bound > max(before, after):
-        return None
-    return Change(f"{name}_up" if after > before else f"{name}_down")
-
-
-def _percussion_change(before: float | None, after: float | None) -> Change | None:
-    # Between "absent" (< .15) and "present" (>= .3) lies a gap: a value that merely crosses the
-    # edge of a band is no entry.
-    if before is None or after is None:
-        return None
-    if before < 0.15 and after >= 0.3:
-        return Change("percussion_in")
-    if before >= 0.3 and after < 0.15:
-        return Change("percussion_out")
-    if abs(after - before) >= 0.3:
-        return Change("percussion_up" if after > before else "percussion_down")
-    return None
-
-
-def _bass_change(before: float | None, after: float | None) -> Change | None:
-    if before is None or after is None:
-        return None
-    if before < 0.08 and after >= 0.15:
-        return Change("bass_in")
-    if before >= 0.15 and after < 0.08:
-        return Change("bass_out")
-    if abs(after - before) >= 0.1 and max(after, before) >= 1.5 * min(after, before):
-        return Change("bass_up" if after > before else "bass_down")
-    return None
+    return 60 * (len(beats_s) - 1) / (beats_s[-1] - beats_s[0])

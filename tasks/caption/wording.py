@@ -7,6 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 
+from data_specs.leads import clock as clock
+from data_specs.leads import words as words
+
 _ONES = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
     "sixteen seventeen eighteen nineteen"
@@ -45,12 +48,6 @@ def article(noun: str) -> str:
     return f"an {noun}" if noun[0] in "aeio" or noun.startswith(("8", "11t", "18")) else f"a {noun}"
 
 
-def clock(seconds: float) -> str:
-    """``m:ss``, rounded to the second; minutes go past 59."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02d}"
-
-
 def spoken_duration(seconds: float) -> str:
     """``three minutes and fifty-one seconds``."""
     total = max(1, round(seconds))
@@ -87,15 +84,6 @@ def percent(share: float) -> str:
 
 def sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + "."
-
-
-def lower_first(text: str) -> str:
-    return text[:1].lower() + text[1:]
-
-
-def words(text: str) -> list[str]:
-    """Lower-case words without the punctuation around them, for counting n-grams."""
-    return [w for token in text.lower().split() if (w := token.strip(".,;:()!?\"'"))]
 
 
 class Phrasebook:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 from tasks.caption import bands
-from tasks.caption.facts import LEVEL_STEP_DB, SectionFacts, TrackFacts, winner
+from tasks.caption.facts import SectionFacts, TrackFacts, winner
 from tasks.caption.wording import (
     Phrasebook,
     cardinal,
-    clock,
     listed,
     ordinal,
     percent,
@@ -19,6 +16,7 @@ from tasks.caption.wording import (
     spoken_duration,
     times,
 )
+from tasks.structure.changes import LEVEL_STEP_DB
 
 MAX_FORM_LETTERS = 16
 """A longer form is named by its first and last letters: nobody reads forty."""
@@ -52,18 +50,13 @@ def write_overview(track: TrackFacts, book: Phrasebook, detail: int) -> str:
     return " ".join(sentence(line) for line in lines)
 
 
-def with_clock(overview: str, track: TrackFacts) -> str:
-    """The same paragraph with the duration as ``m:ss`` behind its words."""
-    spoken = re.escape(spoken_duration(track.duration_s))
-    timed, found = re.subn(
-        spoken, lambda m: f"{m.group()} ({clock(track.duration_s)})", overview, count=1, flags=re.IGNORECASE
-    )
-    assert found, f"the overview does not name the duration {spoken!r}"
-    return timed
-
-
-def section_name(section: SectionFacts) -> str:
-    return f"the {ordinal(section.index + 1)} section ({section.letter})"
+def section_name(section: SectionFacts, track: TrackFacts) -> str:
+    """``the fourth section (B)``; where it has a function, ``the second chorus (B)`` or ``the bridge (C)``."""
+    if section.label == "section":
+        return f"the {ordinal(section.index + 1)} section ({section.letter})"
+    alike = [s.index for s in track.sections if s.label == section.label]
+    rank = f"{ordinal(alike.index(section.index) + 1)} " if len(alike) > 1 else ""
+    return f"the {rank}{section.label} ({section.letter})"
 
 
 def rate_phrase(rate_hz: float, book: Phrasebook) -> str:
@@ -91,7 +84,7 @@ def _tail(name: str, track: TrackFacts, book: Phrasebook, detail: int) -> str:
     if name == "tempo":
         if track.tempo_alternative is not None:
             tails.append(book.pick("tempo_alternative", bpm=round(track.tempo_alternative)))
-        if detail >= 2:
+        if detail >= 2 and track.beats_per_bar is not None:
             tails.append(book.pick("meter", beats=cardinal(track.beats_per_bar)))
         if detail >= 4 and track.pulse_steady:
             tails.append(book.pick("pulse_steady"))
@@ -178,9 +171,35 @@ def _outstanding(track: TrackFacts, book: Phrasebook, detail: int) -> list[str]:
     if detail >= 7 and len(track.sections) > 2:
         lines.append(_most(track, book, "least"))
     if detail >= 8:
+        lines += _finely(track, book)
+    if detail >= 8 and len(track.sections) > 1:
         middle = next(s for s in track.sections if s.end_s >= track.duration_s / 2)
-        lines.append(book.pick("halfway", section=section_name(middle)))
+        lines.append(book.pick("halfway", section=section_name(middle, track)))
     return [line for line in lines if line]
+
+
+def _finely(track: TrackFacts, book: Phrasebook) -> list[str]:
+    """Finer measurements, for tracks whose few sections leave room for them."""
+    lines = []
+    if track.chord_shares:
+        shares = [f"{name} ({percent(share)}% of the time)" for name, share in track.chord_shares]
+        lines.append(book.pick("chords_most", chords=listed(shares)))
+    if track.chord_s is not None:
+        lines.append(book.pick("chord_length", s=f"{track.chord_s:.1f}"))
+    if track.loudness_range_lu is not None:
+        word = bands.LOUDNESS_RANGE.word(track.loudness_range_lu)
+        lines.append(book.pick("loudness_range", lu=f"{track.loudness_range_lu:.0f}", word=word))
+    if track.side_db is not None:
+        lines.append(book.pick("stereo", word=bands.STEREO.word(track.side_db)))
+    if track.bandwidth_hz is not None:
+        lines.append(book.pick("bandwidth", hz=rounded_hz(track.bandwidth_hz)))
+    if track.pulse_halves is not None:
+        first, second = (f"{bpm:.0f}" for bpm in track.pulse_halves)
+        slot = "pulse_halves_even" if first == second else "pulse_halves"
+        lines.append(book.pick(slot, first=first, second=second))
+    if len(track.sections) == 1:
+        lines.append(book.pick("undivided"))
+    return lines
 
 
 def _most(track: TrackFacts, book: Phrasebook, slot: str) -> str:
@@ -203,7 +222,7 @@ def _most(track: TrackFacts, book: Phrasebook, slot: str) -> str:
             wins.setdefault(section.index, []).append(name)
     if not wins:
         return ""
-    named = [(section_name(track.sections[i]), listed(adjectives)) for i, adjectives in wins.items()]
+    named = [(section_name(track.sections[i], track), listed(adjectives)) for i, adjectives in wins.items()]
     parts = [
         f"{name} is the {adjectives}" if i == 0 else f"{name} the {adjectives}"
         for i, (name, adjectives) in enumerate(named)

@@ -57,7 +57,7 @@ OVERVIEW: dict[str, tuple[str, ...]] = {
     ),
     "tempo_guess": (
         "the pulse is hard to fix, though the likeliest reading is a {word} tempo",
-        "no firm beat can be counted; a {word} tempo is the best guess",
+        "the beat is too loose to be counted; a {word} tempo is the best guess",
         "the tempo stays uncertain and is perhaps {word}",
         "the beat is loosely marked, and the tempo seems {word}",
     ),
@@ -217,6 +217,44 @@ OVERVIEW: dict[str, tuple[str, ...]] = {
     "lengths": (
         "sections last between {low} and {high} seconds, {mean} on average",
         "the shortest section takes {low} seconds, the longest {high}, and the mean is {mean}",
-        "section lengths range from {low} to {high} seconds around a mean of {mean}",
+        "section lengths lie between {low} and {high} seconds around a mean of {mean}",
+    ),
+    "chords_most": (
+        "the chords heard most are {chords}",
+        "of all chords the most frequent are {chords}",
+        "harmonically the time goes mostly to {chords}",
+    ),
+    "chord_length": (
+        "a chord is held for {s} seconds on average",
+        "chords change about every {s} seconds",
+        "the mean length of a chord is {s} seconds",
+    ),
+    "loudness_range": (
+        "its loudness range is {word}, {lu} LU",
+        "from moment to moment loudness covers a {word} range of {lu} LU",
+        "loudness varies over a {word} {lu} LU",
+    ),
+    "stereo": (
+        "there is {word} stereo width",
+        "the stereo image has {word} spread",
+        "between left and right there is {word} spread",
+    ),
+    "bandwidth": (
+        "frequencies reach up to about {hz} Hz",
+        "the highest frequencies lie near {hz} Hz",
+        "up to {hz} Hz there is sound",
+    ),
+    "pulse_halves": (
+        "counted over each half, the beat runs at {first} BPM in the former and at {second} BPM in the latter",
+        "the pulse averages {first} BPM over one half of the piece and {second} BPM over the other",
+    ),
+    "pulse_halves_even": (
+        "counted over either half of the piece the beat runs at {first} BPM, so it neither hurries nor drags",
+        "both halves of the piece average {first} BPM, with no drift from one to the other",
+    ),
+    "undivided": (
+        "no border divides it, since level, texture and tone never change together",
+        "nothing in it marks a border between parts",
+        "it forms one stretch that no clear change divides",
     ),
 }

@@ -7,7 +7,19 @@ that a text encoder meets one vocabulary; only the syntax around them varies.
 
 from __future__ import annotations
 
+RATES: dict[str, tuple[str, ...]] = {
+    "rate": (
+        "about {x} onsets per second",
+        "roughly {x} onsets a second",
+        "some {x} note onsets per second",
+        "near {x} note onsets a second",
+    ),
+    "rate_none": ("almost no onsets", "next to no note onsets", "hardly an onset"),
+}
+"""Said of the whole track as well."""
+
 PASSAGE: dict[str, tuple[str, ...]] = {
+    **RATES,
     "only": ("section {L} makes up the whole piece, {long}", "one section, lettered {L}, runs right through, {long}"),
     "first": (
         "section {L} opens the piece {length}",
@@ -16,15 +28,10 @@ PASSAGE: dict[str, tuple[str, ...]] = {
         "section {L} leads off, {long}",
         "section {L} starts the music, {long}",
     ),
-    "intro": (
-        "an introduction, section {L}, runs {length}",
-        "section {L} serves as introduction {length}",
-        "the introduction, lettered {L}, is {long}",
-    ),
     "new": (
         "section {L} arrives, {long}",
         "new material enters as section {L}, {long}",
-        "the music turns to section {L} {length}",
+        "the music turns to section {L}, {long}",
         "section {L} takes its turn {length}",
         "{idea_a} idea, section {L}, unfolds {length}",
         "the music moves on to section {L}, {long}",
@@ -46,6 +53,27 @@ PASSAGE: dict[str, tuple[str, ...]] = {
         "section {L}, {long}, returns as its {nth} hearing",
         "what returns is section {L}, {long}, its {nth} turn",
     ),
+    "return_varied": (
+        "section {L} returns in a varied form {length}, its {nth} appearance",
+        "a variant of section {L} returns, {long}, the {nth} hearing",
+        "section {L} returns with variations, {long}, for the {nth} time",
+        "for the {nth} time section {L} returns, though not unchanged, {long}",
+        "a varied section {L} returns {length}, statement {occ} of {total}",
+        "what returns, {long}, is section {L} in another form, its {nth} turn",
+    ),
+    "return_unsure": (
+        "music close to section {L} returns {length}, {nth_a} time",
+        "what seems to be section {L} returns, {long}, in its {nth} hearing",
+        "something much like section {L} returns {length}, its {nth} appearance",
+        "section {L} returns, as far as can be told, {long}, for the {nth} time",
+        "music that resembles section {L} returns {length}, turn {occ} of {total}",
+    ),
+    "repeat_varied": (
+        "section {L} repeats in a varied form {length}, its {nth} statement",
+        "section {L} stays on and varies, {long}, in its {nth} round",
+        "a variation of section {L} follows at once, {long}, its {nth} hearing",
+        "section {L} repeats with changes, {long}, statement {occ} of {total}",
+    ),
     "repeat": (
         "section {L} repeats {length}, its {nth} statement",
         "section {L} stays on for {nth_a} round, {long}",
@@ -60,6 +88,20 @@ PASSAGE: dict[str, tuple[str, ...]] = {
         "there is more of section {L}, {long}, its {nth} hearing",
         "the music remains with section {L} {length} and repeats it {nth_a} time",
     ),
+    "brief_return": (
+        "section {L} returns {nth_a} time, {state}",
+        "for the {nth} time section {L} returns, {state}",
+        "section {L}, {state}, returns for its {nth} turn",
+        "what returns is section {L}, {state}, {nth_a} time",
+        "section {L} returns, {state}, in its {nth} hearing",
+    ),
+    "brief_return_unsure": (
+        "music close to section {L} returns {nth_a} time, {state}",
+        "something like section {L} returns, {state}, its {nth} hearing",
+        "what seems to be section {L} returns, {state}, for its {nth} turn",
+        "for the {nth} time music like section {L} returns, {state}",
+    ),
+    "brief_state": ("{density} and {band}", "{band} and {density}"),
     "outro": (
         "section {L} closes the piece, {long}",
         "the piece ends with section {L}, {long}",
@@ -97,7 +139,7 @@ PASSAGE: dict[str, tuple[str, ...]] = {
         "loudness climbs {db} dB",
         "the sound swells by {db} dB",
         "the volume steps up {db} dB",
-        "there is a gain of {db} dB in level",
+        "the level lifts by {db} dB",
         "it plays {db} dB louder than before",
     ),
     "level_down": (
@@ -106,7 +148,7 @@ PASSAGE: dict[str, tuple[str, ...]] = {
         "loudness sinks {db} dB",
         "the sound recedes by {db} dB",
         "the volume steps down {db} dB",
-        "there is a loss of {db} dB in level",
+        "the level drops by {db} dB",
         "it plays {db} dB softer than before",
     ),
     "density_up": (
@@ -125,14 +167,14 @@ PASSAGE: dict[str, tuple[str, ...]] = {
         "notes follow each other more slowly",
         "fewer notes fill each second",
     ),
-    "bright_up": (
+    "brightness_up": (
         "the tone brightens",
         "the colour turns brighter",
         "high frequencies come forward",
         "the spectrum tilts upward",
         "the timbre gets brighter",
     ),
-    "bright_down": (
+    "brightness_down": (
         "the tone darkens",
         "the colour turns darker",
         "high frequencies recede",
@@ -140,7 +182,7 @@ PASSAGE: dict[str, tuple[str, ...]] = {
         "the timbre gets darker",
     ),
     "percussion_in": ("percussion enters", "percussion comes in", "percussion joins", "percussion sets in"),
-    "percussion_out": ("percussion drops out", "percussion falls away", "percussion stops", "percussion goes"),
+    "percussion_out": ("percussion drops out", "percussion falls away", "percussion stops", "percussion drops away"),
     "percussion_up": ("percussion marks more of the beats", "percussion falls on more beats", "percussion fills out"),
     "percussion_down": (
         "percussion marks fewer of the beats",
@@ -151,6 +193,12 @@ PASSAGE: dict[str, tuple[str, ...]] = {
     "bass_out": ("the bass leaves", "bass disappears", "the low end empties"),
     "bass_up": ("the bass grows heavier", "the low end gains weight", "bass takes a larger share"),
     "bass_down": ("the bass grows lighter", "the low end loses weight", "bass takes a smaller share"),
+    "key_change": (
+        "the key moves to {key}",
+        "the music shifts into {key}",
+        "the tonal centre moves, now {key}",
+        "the key becomes {key}",
+    ),
     "unchanged": (
         "little moves in level, density or tone",
         "neither level nor texture nor tone shifts much",
@@ -198,13 +246,13 @@ PASSAGE: dict[str, tuple[str, ...]] = {
         "{db} dB louder than the track's average",
         "{db} dB above the track's mean level",
         "{db} dB louder than the piece as a whole",
-        "at {db} dB over the average level",
+        "{db} dB over the average level",
     ),
     "below": (
         "{db} dB softer than the track's average",
         "{db} dB below the track's mean level",
         "{db} dB softer than the piece as a whole",
-        "at {db} dB under the average level",
+        "{db} dB under the average level",
     ),
     "near": (
         "about as loud as the track on average",
@@ -212,13 +260,6 @@ PASSAGE: dict[str, tuple[str, ...]] = {
         "as loud as the piece as a whole",
         "near the average level",
     ),
-    "rate": (
-        "about {x} onsets per second",
-        "roughly {x} onsets a second",
-        "some {x} note onsets per second",
-        "near {x} note onsets a second",
-    ),
-    "rate_none": ("almost no onsets", "next to no note onsets", "hardly an onset"),
     "state1": (
         "it is {density} and {band}",
         "the texture is {density}, the tone {band}",
@@ -228,29 +269,35 @@ PASSAGE: dict[str, tuple[str, ...]] = {
         "it has a {density} texture and a {band} tone",
     ),
     "state3": (
-        "it is {density} and {band}, with {perc} and {bass}, {level}",
-        "{level}, it has a {density} texture and a {band} tone, with {perc} and {bass}",
-        "with {perc} and {bass}, the sound is {density} and {band}, {level}",
-        "there is {perc} and {bass} in a {density}, {band} sound, {level}",
-        "{band} in tone, {density} in texture and {level}, it has {perc} and {bass}",
-        "it has {perc}, {bass}, a {density} texture and a {band} tone, {level}",
-        "the sound, {level}, has {bass} and {perc}; it is {band} and {density}",
+        "it is {density} and {band}, with {perc} and {bass}",
+        "it has a {density} texture and a {band} tone, with {perc} and {bass}",
+        "with {perc} and {bass}, the sound is {density} and {band}",
+        "there is {perc} and {bass} in a {density}, {band} sound",
+        "{band} in tone and {density} in texture, it has {perc} and {bass}",
+        "it has {perc}, {bass}, a {density} texture and a {band} tone",
+        "the sound has {bass} and {perc}; it is {band} and {density}",
     ),
     "state5": (
-        "it is {density}, {rate}, and {band}, around {hz} Hz, with {perc} and {bass}, {level}",
-        "{level}, it has a {density} texture ({rate}) and a {band} tone (near {hz} Hz), with {perc} and {bass}",
-        "with {perc} and {bass}, the texture is {density}, {rate}, and the tone {band}, about {hz} Hz, {level}",
-        "a {band} tone at some {hz} Hz meets a {density} texture, {rate}; there is {perc} and {bass}, {level}",
-        "{band} in tone (around {hz} Hz), {density} in texture ({rate}) and {level}, it has {perc} and {bass}",
-        "the sound, {level}, is {band}, centred near {hz} Hz, and {density}, {rate}, with {perc} and {bass}",
-        "it has {perc}, {bass}, a {density} texture, {rate}, and a {band} tone of about {hz} Hz, {level}",
+        "it is {density}, {rate}, and {band}, around {hz} Hz, with {perc} and {bass}",
+        "it has a {density} texture ({rate}) and a {band} tone (near {hz} Hz), with {perc} and {bass}",
+        "with {perc} and {bass}, the texture is {density}, {rate}, and the tone {band}, about {hz} Hz",
+        "a {band} tone at some {hz} Hz meets a {density} texture, {rate}; there is {perc} and {bass}",
+        "{band} in tone (around {hz} Hz) and {density} in texture ({rate}), it has {perc} and {bass}",
+        "the sound is {band}, centred near {hz} Hz, and {density}, {rate}, with {perc} and {bass}",
+        "it has {perc}, {bass}, a {density} texture, {rate}, and a {band} tone of about {hz} Hz",
+    ),
+    "level": (
+        "it is {level}",
+        "this part is {level}",
+        "here the music is {level}",
+        "the section is {level}",
     ),
     "state_parts": (
-        "the measurements give {parts}",
+        "what comes through is {parts}",
         "it shows {parts}",
         "it has {parts}",
         "there is {parts}",
-        "what can be measured is {parts}",
+        "what stands out is {parts}",
         "the section has {parts}",
     ),
     "first_time": (
@@ -308,21 +355,4 @@ PASSAGE: dict[str, tuple[str, ...]] = {
         "the range under 150 Hz holds {pct}% of the energy",
         "below 150 Hz it has {pct}% of its energy",
     ),
-    "lead_first": (
-        "first, ",
-        "to begin, ",
-        "at the outset, ",
-        "in the beginning, ",
-    ),
-    "lead_next": (
-        "then ",
-        "next, ",
-        "after that, ",
-        "from there, ",
-        "{nth}, ",
-        "thereafter, ",
-        "following that, ",
-    ),
-    "lead_last": ("finally, ", "at the very end, ", "last of all, ", "to close, "),
-    "clock_lead": ("from {a} to {b}, ", "between {a} and {b}, ", "from {a} until {b}, "),
 }

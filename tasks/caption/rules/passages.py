@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from data_specs.records import Change
 from tasks.caption import bands
-from tasks.caption.facts import Change, SectionFacts, TrackFacts, changes, same_loop
-from tasks.caption.overview import rate_phrase
+from tasks.caption.facts import SectionFacts, TrackFacts, changes, same_loop, unchanged
+from tasks.caption.rules.overview import rate_phrase
 from tasks.caption.wording import (
     Phrasebook,
     article,
@@ -26,8 +27,8 @@ _DIFFERENCES = {
     "level_down": "{db} dB softer",
     "density_up": "busier",
     "density_down": "sparser",
-    "bright_up": "brighter",
-    "bright_down": "darker",
+    "brightness_up": "brighter",
+    "brightness_down": "darker",
     "bass_in": "fuller in the bass",
     "bass_up": "heavier in the bass",
     "bass_out": "thinner in the bass",
@@ -36,6 +37,7 @@ _DIFFERENCES = {
     "percussion_out": "now without percussion",
     "percussion_up": "more marked by percussion",
     "percussion_down": "less marked by percussion",
+    "key": "in another key, {key}",
 }
 
 
@@ -43,21 +45,26 @@ def write_passage(section: SectionFacts, track: TrackFacts, book: Phrasebook, de
     """The sentences of one section, without any time; the first one can follow a lead such as ``then``."""
     previous = track.sections[section.index - 1] if section.index else None
     told = detail < 1 and _step_told(section, track)
-    moves = [_say(change, book) for change in changes(previous, section)] if previous and not told else []
+    returns = previous is not None and section.occurrence > 1 and previous.letter != section.letter
+    if told and returns and section.rate_hz is not None and section.brightness_hz is not None:
+        return sentence(_brief_return(section, book))
+    moves = [_say(change, section, book) for change in section.changes] if previous and not told else []
     room = (1, 2, 3)[min(detail, 2)]
     arrival = _arrival(section, track, book)
     if moves:
         arrival = book.pick("join" if len(moves[:room]) == 1 else "join_many", a=arrival, b=listed(moves[:room]))
-    elif previous and (detail >= 3 or (detail >= 1 and previous.letter != section.letter)):
+    elif previous and unchanged(previous, section) and detail >= (1 if previous.letter != section.letter else 3):
         # That a repetition is like what it repeats goes without saying.
         arrival = book.pick("join", a=arrival, b=book.pick("unchanged"))
     lines = [arrival]
     if len(moves) > room and detail >= 4:
         lines.append(book.pick("also", b=listed(moves[room:])))
-    if previous is None:
-        lines.append(_state(section, book, max(detail, 2)))
-    elif detail >= 6 or _state_words(section) != _state_words(previous):
-        lines.append(_state(section, book, detail))
+    if previous is None or detail >= 6 or _state_words(section) != _state_words(previous):
+        finely = detail if previous else max(detail, 2)
+        lines.append(_state(section, book, finely))
+        # A sentence of its own: unlike the state it means nothing in a crop.
+        if finely >= 2 and section.level_db is not None and len(track.sections) > 1:
+            lines.append(book.pick("level", level=_level(section.level_db, book)))
     if detail >= 2:
         lines.append(_harmony(section, track, book))
     if detail >= 4:
@@ -73,8 +80,9 @@ def _step_told(section: SectionFacts, track: TrackFacts) -> bool:
     return bool(steps) and steps[-1] in steps[:-1]
 
 
-def _say(change: Change, book: Phrasebook) -> str:
-    return book.pick(change.kind, db=f"{change.amount:.0f}")
+def _say(change: Change, section: SectionFacts, book: Phrasebook) -> str:
+    slot = "key_change" if change.kind == "key" else change.kind
+    return book.pick(slot, db=f"{change.amount:.0f}", key=section.measured.key)
 
 
 def _arrival(section: SectionFacts, track: TrackFacts, book: Phrasebook) -> str:
@@ -82,13 +90,16 @@ def _arrival(section: SectionFacts, track: TrackFacts, book: Phrasebook) -> str:
     if len(track.sections) == 1:
         slot = "only"
     elif section.index == 0:
-        slot = "intro" if section.label == "intro" else "first"
+        slot = "first"
     elif last and section.label == "outro" and section.occurrence == 1:
         slot = "outro"
     elif section.occurrence == 1:
         slot = "new"
     else:
         slot = "repeat" if track.sections[section.index - 1].letter == section.letter else "return"
+        slot += "_varied" if section.variant else ""
+    if slot.startswith("return") and not section.letter_sure:
+        slot = "return_unsure"
     length = _length(section)
     return book.pick(
         slot,
@@ -102,6 +113,19 @@ def _arrival(section: SectionFacts, track: TrackFacts, book: Phrasebook) -> str:
         occ=cardinal(section.occurrence),
         total=cardinal(section.occurrences),
         idea_a=article(ordinal(section.idea)),
+    )
+
+
+def _brief_return(section: SectionFacts, book: Phrasebook) -> str:
+    """One of many returns, whose changes were told before: which one, and how it sounds."""
+    density, band, *_ = _state_words(section)
+    state = book.pick("brief_state", density=density, band=band)
+    return book.pick(
+        "brief_return" if section.letter_sure else "brief_return_unsure",
+        L=section.letter,
+        nth=ordinal(section.occurrence),
+        nth_a=article(ordinal(section.occurrence)),
+        state=f"varied, {state}" if section.variant else state,
     )
 
 
@@ -126,14 +150,8 @@ def _state_words(section: SectionFacts) -> tuple[str | None, ...]:
 def _state(section: SectionFacts, book: Phrasebook, detail: int) -> str:
     if detail < 1:
         return ""
-    rate, hz, percussion, bass, level = (
-        section.rate_hz,
-        section.brightness_hz,
-        section.percussion,
-        section.bass,
-        section.level_db,
-    )
-    if rate is None or hz is None or percussion is None or bass is None or level is None:
+    rate, hz, percussion, bass = section.rate_hz, section.brightness_hz, section.percussion, section.bass
+    if rate is None or hz is None or percussion is None or bass is None:
         return _partial_state(section, book)
     slot = "state1" if detail < 2 else "state3" if detail < 5 else "state5"
     return book.pick(
@@ -144,7 +162,6 @@ def _state(section: SectionFacts, book: Phrasebook, detail: int) -> str:
         hz=rounded_hz(hz),
         perc=bands.PERCUSSION.word(percussion),
         bass=bands.BASS.word(bass),
-        level=_level(level, book) if slot in ("state3", "state5") else "",
     )
 
 
@@ -156,8 +173,6 @@ def _partial_state(section: SectionFacts, book: Phrasebook) -> str:
         parts.append(f"a {density} texture, {rate_phrase(section.rate_hz, book)}")
     if section.brightness_hz is not None:
         parts.append(f"a {band} tone near {rounded_hz(section.brightness_hz)} Hz")
-    if section.level_db is not None:
-        parts.append(f"a sound {_level(section.level_db, book)}")
     # Another order each time: where little can be measured, the same few parts come in every section.
     turn = section.index % max(1, len(parts))
     return book.pick("state_parts", parts=listed(parts[turn:] + parts[:turn])) if parts else ""
@@ -189,14 +204,16 @@ def _against_first_time(section: SectionFacts, track: TrackFacts, book: Phrasebo
     first = next(s for s in track.sections if s.letter == section.letter)
     if section.index - first.index < 2:
         return ""  # the first time itself, or told already as the change from the section before
-    differences = [_DIFFERENCES[c.kind].format(db=f"{c.amount:.0f}") for c in changes(first, section)]
+    differences = [
+        _DIFFERENCES[c.kind].format(db=f"{c.amount:.0f}", key=section.measured.key) for c in changes(first, section)
+    ]
     return book.pick("first_time", diffs=listed(differences)) if differences else book.pick("as_first_time")
 
 
 def _finely(section: SectionFacts, track: TrackFacts, book: Phrasebook, detail: int) -> list[str]:
     """Finer measurements, for tracks whose few sections leave room for them."""
     lines = []
-    if detail >= 6:
+    if detail >= 6 and len(track.sections) > 1:
         lines.append(book.pick("share", pct=percent(section.share)))
     if detail >= 7 and len(track.sections) > 1:
         lines.append(_against_average("rate", section.rate_hz, track.average(lambda s: s.rate_hz), book))

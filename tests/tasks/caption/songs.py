@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from itertools import pairwise
 
-from data_specs.records import AudioFacts, Section, Structure
+from data_specs.records import AudioFacts, ChordSpan, Section, Structure
+from tasks.structure.changes import changes_between
 
 KEYS = [
     f"{tonic} {mode}"
-    for tonic in ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
+    for tonic in ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
     for mode in ("major", "minor")
 ]
 LOOPS: list[tuple[str, ...]] = [
@@ -41,9 +43,13 @@ def random_song(
     letters = [rng.choice(pool) for _ in range(n)]
     renamed = {letter: "ABCDEFGH"[i] for i, letter in enumerate(dict.fromkeys(letters))}
     sections = tuple(
-        _section(rng, flavour, i, n, edges[i], edges[i + 1], renamed[letter], palette[letter], bpm)
+        replace(
+            _section(rng, flavour, i, n, edges[i], edges[i + 1], renamed[letter], palette[letter], bpm),
+            variant=rng.choice([0, 0, 0, 1, 2]) if letter in letters[:i] else 0,
+        )
         for i, letter in enumerate(letters)
     )
+    sections = compared(sections)
     beats = tuple(i * 60 / bpm for i in range(int(duration * bpm / 60))) if rng.random() < 0.7 else ()
     structure = Structure(
         track_id=f"song{seed:06d}",
@@ -53,15 +59,40 @@ def random_song(
         tempo_confidence=rng.random(),
         tempo_alternatives=rng.choice([(), (bpm / 2, bpm * 2), (bpm * 2,)]),
         beats_per_bar=rng.choice([3, 4, 4]),
+        meter_confidence=rng.random(),
         beats_s=beats,
         downbeats_s=beats[::4],
         tuning_cents=rng.uniform(-50, 50),
+        tuning_confidence=rng.random(),
+        chords=_chords(rng, sections),
         key=rng.choice(KEYS),
         key_confidence=rng.random(),
         sections=sections,
         sections_confidence=rng.random(),
     )
     return _audio(rng, structure, flavour), structure
+
+
+def compared(sections: tuple[Section, ...]) -> tuple[Section, ...]:
+    """The sections with their changes, as the analyser fills them in."""
+    first, *_ = sections
+    others = (replace(s, changes=changes_between(before, s)) for before, s in pairwise(sections))
+    return (replace(first, changes=()), *others)
+
+
+def _chords(rng: random.Random, sections: tuple[Section, ...]) -> tuple[ChordSpan, ...]:
+    sure = rng.choice([0.2, 0.9])
+    return tuple(
+        ChordSpan(
+            start_s=s.start_s + (s.end_s - s.start_s) * i / len(loop),
+            end_s=s.start_s + (s.end_s - s.start_s) * (i + 1) / len(loop),
+            name=name,
+            confidence=sure,
+        )
+        for s in sections
+        for loop in [s.chords or ("N",)]
+        for i, name in enumerate(loop)
+    )
 
 
 def _sound(rng: random.Random, flavour: str) -> dict[str, float]:
@@ -96,9 +127,15 @@ def _section(
         end_s=end,
         label=label,
         letter=letter,
+        variant=0,
+        letter_confidence=rng.random(),
+        boundary_confidence=rng.random() if i else 1.0,
         num_bars=round((end - start) * bpm / 240),
         chords=LOOPS[ord(letter) % len(LOOPS)],
         chords_confidence=rng.random(),
+        key=rng.choice(["", *KEYS[:6]]),
+        key_confidence=rng.random(),
+        changes=(),
         **{**values, "percussion": min(1.0, values["percussion"]), "bass": min(1.0, values["bass"])},
     )
 
@@ -114,8 +151,8 @@ def _audio(rng: random.Random, structure: Structure, flavour: str) -> AudioFacts
         duration_s=structure.duration_s,
         container_duration_s=None,
         gap_s=0.0,
-        loudness_range_lu=None,
-        side_db=None,
+        loudness_range_lu=rng.choice([None, rng.uniform(1, 20)]),
+        side_db=rng.choice([None, -120.0, rng.uniform(-30, 0)]),
         source_sample_rate_hz=44100,
         source_channels=2,
         loudness_lufs=None if silent and rng.random() < 0.5 else rng.uniform(-40, -6),
@@ -162,8 +199,14 @@ def plain_song() -> tuple[AudioFacts, Structure]:
                 end_s=at + n * bar_s,
                 label="section",
                 letter=letter,
+                variant=0,
+                letter_confidence=0.9,
+                boundary_confidence=0.9 if i else 1.0,
                 num_bars=n,
                 chords_confidence=0.9,
+                key="A minor",
+                key_confidence=0.7,
+                changes=(),
                 **extra,
             )  # type: ignore[arg-type]
         )
@@ -172,14 +215,16 @@ def plain_song() -> tuple[AudioFacts, Structure]:
     structure = replace(
         structure,
         track_id="plain",
-        sections=tuple(sections),
+        sections=compared(tuple(sections)),
         tempo_bpm=96.0,
         tempo_confidence=0.9,
         tempo_alternatives=(48.0, 192.0),
         key="A minor",
         key_confidence=0.8,
         tuning_cents=3.0,
+        tuning_confidence=0.9,
         beats_per_bar=4,
+        meter_confidence=0.9,
         beats_s=tuple(i * 0.625 for i in range(288)),
     )
     return replace(audio, track_id="plain", loudness_lufs=-14.2, peak_dbfs=-0.3, silence_ratio=0.0), structure

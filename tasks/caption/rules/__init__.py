@@ -1,0 +1,1 @@
+"""The embedded default captioner: true sentences from measured facts, without weights or network."""

@@ -1,0 +1,1 @@
+"""The rules of ``tasks.caption.validate``, by what they look at."""
