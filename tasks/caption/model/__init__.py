@@ -1,0 +1,1 @@
+"""The captioner that lets a Music-LLM listen: prompt, schema, parsing, repair."""
