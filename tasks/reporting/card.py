@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 import yaml
 
 from data_specs.arrow import from_dict, from_table, to_dict
+from data_specs.music_llms import presets
 from data_specs.publish import publish_bytes
 from data_specs.records import Sample
-from data_specs.spec import DatasetSpec
-from tasks.engine.workspace import Workspace
+from data_specs.spec import DatasetSpec, ModelCaptions
+from tasks.engine.workspace import CAPTION_PAGES, Workspace
 from tasks.harvest.licenses import NOT_STATED
 from tasks.reporting.funnel import FunnelRow, funnel_cells
 from tasks.reporting.tables import markdown_table
@@ -46,11 +47,12 @@ class BuildReport:
 
 def read_summary(workspace: Workspace, mark: str) -> BuildReport | None:
     """What the last build left, if it was made of the very parts that ``mark`` names."""
-    tables = (workspace.summary, workspace.manifest, workspace.shards, workspace.features, workspace.failures)
-    if not all(path.exists() for path in tables):
+    tables = (workspace.manifest, workspace.shards, workspace.features, workspace.failures, workspace.captions)
+    pages = [workspace.root / name for name in CAPTION_PAGES]
+    if not all(path.exists() for path in (workspace.summary, *tables, *pages)):
         return None
     try:
-        for table in tables[1:]:
+        for table in tables:
             pq.read_metadata(table)
         summary = json.loads(workspace.summary.read_bytes())
         if summary["parts"] != mark:
@@ -75,8 +77,14 @@ def write_summary(
     rows: Sequence[FunnelRow],
     seconds: float,
     mark: str,
+    captions: str,
 ) -> BuildReport:
-    """Write both files and return what they say; ``mark`` names the parts they were made of."""
+    """Write both files and return what they say.
+
+    Args:
+        mark: names the parts they were made of.
+        captions: what the captions are like, as markdown.
+    """
     samples = from_table(Sample, pq.read_table(workspace.manifest))
     report = BuildReport(
         name=spec.name,
@@ -92,7 +100,7 @@ def write_summary(
     )
     versions = {tool: version(tool) for tool in _TOOLS}
     summary = {**to_dict(report), "parts": mark, "spec": spec.model_dump(mode="json"), "versions": versions}
-    publish_bytes(workspace.card, _card(spec, samples, report, versions).encode())
+    publish_bytes(workspace.card, _card(spec, samples, report, captions, versions).encode())
     publish_bytes(workspace.summary, json.dumps(summary, indent=1, sort_keys=True).encode())
     return report
 
@@ -109,7 +117,9 @@ def _front_matter(spec: DatasetSpec, splits: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _card(spec: DatasetSpec, samples: Sequence[Sample], report: BuildReport, versions: dict[str, str]) -> str:
+def _card(
+    spec: DatasetSpec, samples: Sequence[Sample], report: BuildReport, captions: str, versions: dict[str, str]
+) -> str:
     durations = [sample.duration_s for sample in samples]
     words = [sample.num_words for sample in samples]
     splits = Counter(sample.split for sample in samples)
@@ -142,6 +152,14 @@ def _card(spec: DatasetSpec, samples: Sequence[Sample], report: BuildReport, ver
 
 `failures.parquet` has a row per dropped track: stage, reason, its class and the raw message.
 
+## Captions
+
+{markdown_table(_writers(spec, samples))}
+
+{captions}
+
+`captions.html` has the rest, `captions.parquet` every caption, `caption_audit.csv` a sample to be judged by people.
+
 ## Licences stated by the sources
 
 {markdown_table([{"licence": name, "tracks": str(count)} for name, count in licences.most_common(20)])}
@@ -164,6 +182,20 @@ for sample in wds.WebDataset(urls, shardshuffle=False):
 
 {", ".join(f"{tool} {number}" for tool, number in versions.items())}
 """
+
+
+def _writers(spec: DatasetSpec, samples: Sequence[Sample]) -> list[dict[str, str]]:
+    """Who wrote how many captions, and under which licence: a model's may forbid to sell what it wrote."""
+    licences = {model.source: model for model in presets().values()}
+    if isinstance(spec.caption, ModelCaptions):
+        licences[spec.caption.music_llm.source] = spec.caption.music_llm
+    counts = Counter((sample.captioner, sample.caption_model) for sample in samples)
+    rows = []
+    for (captioner, source), count in counts.most_common():
+        model = licences.get(source or "")
+        licence = "" if model is None else model.license + ("" if model.commercial_use else ", not for commercial use")
+        rows.append({"captioner": captioner, "model": source or "", "licence": licence, "tracks": str(count)})
+    return rows
 
 
 def _spread(values: Sequence[float]) -> str:

@@ -56,6 +56,7 @@ def built(report: BuildReport) -> str:
 {report.num_samples} audio-text pairs, {report.hours:.2f} hours, {report.mean_words:.0f} words per caption on average, \
 {report.num_shards} shards
   card      {report.workspace}/CARD.md
+  captions  {report.workspace}/captions.html
   manifest  {report.workspace}/manifest.parquet
   failures  {report.workspace}/failures.parquet"""
 

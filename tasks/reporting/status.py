@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from data_specs.network import load_network
 from tasks.build import BuildConfig
+from tasks.caption.orders import Orders
 from tasks.engine.dataset_stage import find_dataset_parts
 from tasks.engine.errors import BuildError
 from tasks.engine.parts import PartInfo, read_part_info
@@ -36,7 +37,7 @@ def status(config: BuildConfig) -> str:
     known: _Known = {partition.name: {} for partition in selection.partitions}
     rows = []
     num_left = 0
-    for stage in stages_of(spec, network):
+    for stage in stages_of(spec, network, Orders.of(workspace.orders)):
         done = _parts(stage, selection.partitions, known, workspace)
         counts: Counter[str] = Counter()
         for info in done:
