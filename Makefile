@@ -3,12 +3,14 @@ SHELL := /bin/bash
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+VLLM_VENV ?= .venv-vllm
+VLLM_STAMP := $(VLLM_VENV)/.installed
 
 export OMP_WAIT_POLICY ?= PASSIVE
 export TOKENIZERS_PARALLELISM ?= false
 export DO_NOT_TRACK ?= 1
 
-.PHONY: help install demo test test-slow check up down clean
+.PHONY: help install demo test test-slow vllm test-vllm check up down clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,6 +35,15 @@ check: $(STAMP)  ## Lint and types only
 test-slow: $(STAMP)  ## The slow proofs: kill points, whole demo, accuracy
 	$(BIN)/python -m pytest -m slow
 
+vllm: $(VLLM_STAMP)  ## Create .venv-vllm with vLLM's CPU build, for test-vllm (2.7 GB)
+
+$(VLLM_STAMP): deployments/vllm/install.sh deployments/vllm/requirements-cpu.txt $(wildcard deployments/vllm/*/pyproject.toml)
+	VLLM_VENV=$(VLLM_VENV) bash deployments/vllm/install.sh
+	@touch $@
+
+test-vllm: $(STAMP) $(VLLM_STAMP)  ## Captions by a real vLLM with tiny models, on the CPU (minutes)
+	VLLM_PYTHON=$(abspath $(VLLM_VENV))/bin/python $(BIN)/python -m pytest -m vllm
+
 up: $(STAMP)  ## Start a Prefect server, a worker and the deployments on this machine
 	$(BIN)/python deployments/local.py up
 
@@ -41,4 +52,4 @@ down: $(STAMP)  ## Stop server and worker
 
 clean:  ## Remove what builds and tests left (not .venv, not runs/)
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
-	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -not -path './.venv*/*' -prune -exec rm -rf {} +

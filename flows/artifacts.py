@@ -26,6 +26,7 @@ from data_specs.records import Sample
 from tasks.build import Build, BuildReport
 from tasks.engine.parts import PartInfo
 from tasks.evaluation.job import EvaluateJob
+from tasks.reporting.captions.report import read_markdown
 from tasks.reporting.funnel import funnel_cells
 from tasks.reporting.pictures import data_uri, loss_curve, structure_picture
 from tasks.reporting.progress import Progress
@@ -90,6 +91,12 @@ class BuildArtifacts:
             )
         card = self.build.workspace.card.read_text(encoding="utf-8").split("---\n", 2)[2]
         create_markdown_artifact(markdown=card, key=f"{self.name}-card", description="Dataset card")
+        quality = read_markdown(self.build.workspace)
+        create_markdown_artifact(
+            markdown=f"# Captions\n\n{quality}\n\n`captions.html` in the workspace has the rest.",
+            key=f"{self.name}-caption-quality",
+            description="What the captions are like; alarms",
+        )
         self._samples()
 
     def _samples(self) -> None:

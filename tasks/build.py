@@ -18,7 +18,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from data_specs.hashing import digest
 from data_specs.network import load_network
 from data_specs.reasons import Reason, ReasonClass
+from data_specs.serving import load_serving
 from data_specs.spec import DatasetSpec, LocalSource, RenderedSource, load_spec
+from tasks.caption.open import open_captioner
+from tasks.caption.orders import Orders
 from tasks.duplicates.evaluation import evaluation_fingerprints, evaluation_identity
 from tasks.engine.dataset_stage import run_dataset_stage
 from tasks.engine.errors import BuildError
@@ -29,10 +32,13 @@ from tasks.engine.stage import DatasetStage, Partition, PartitionStage, StageRun
 from tasks.engine.workspace import Workspace
 from tasks.harvest.network import Network
 from tasks.harvest.ytdlp import check_network
+from tasks.reporting.captions.audit import audit_sample
+from tasks.reporting.captions.report import markdown, write_caption_report
+from tasks.reporting.captions.statistics import caption_statistics
 from tasks.reporting.card import BuildReport, dataset_name, read_summary, write_summary
 from tasks.reporting.funnel import FunnelRow, funnel
 from tasks.select import Selection, select
-from tasks.shards.publish import publish_failures, publish_tables
+from tasks.shards.publish import publish_captions, publish_failures, publish_tables
 from tasks.stages import stages_of
 from tasks.tombstones import purge
 
@@ -54,6 +60,9 @@ class BuildConfig(BaseModel):
     )
     network: str | None = Field(
         None, min_length=1, description="Network file: identities, pace, cookies; one direct address when empty"
+    )
+    serving: str | None = Field(
+        None, min_length=1, description="Serving file: where the Music-LLM runs; a server on this machine when empty"
     )
     downloads: int = Field(4, ge=1, le=64, description="Tracks fetched at the same time")
     processes: int | None = Field(None, ge=1, le=256, description="Analysis processes; one per core when empty")
@@ -124,7 +133,15 @@ class Build:
         if not any(info["shards"].counts.get("ok") for info in parts.values()):
             raise BuildError(self._why_nothing_is_left(rows))
         publish_tables(parts, self.workspace)
-        return write_summary(self.spec, self.workspace, counts, rows, self._seconds(), mark)
+        publish_captions(parts, {track_id: split for track_id, (split, _) in origin.items()}, self.workspace)
+        captions = self._report_captions([of_partition["caption"].path for of_partition in parts.values()])
+        return write_summary(self.spec, self.workspace, counts, rows, self._seconds(), mark, captions)
+
+    def _report_captions(self, paths: Sequence[str]) -> str:
+        """Publish the dashboard; return what of it stands on the card."""
+        statistics = caption_statistics(paths)
+        write_caption_report(self.spec.name, statistics, audit_sample(paths, self.workspace.manifest), self.workspace)
+        return markdown(statistics)
 
     def _why_nothing_is_left(self, rows: Sequence[FunnelRow]) -> str:
         reasons = [f"{row.stage}: {reason} {n}" for row in rows for reason, n in row.reasons.items()]
@@ -155,6 +172,7 @@ def open_build(config: BuildConfig) -> Iterator[Build]:
     spec, workspace = config.load()
     settings = load_network(config.network)
     check_network(settings)
+    serving = load_serving(config.serving)
     if isinstance(spec.source, LocalSource) and workspace.root.is_relative_to(Path(spec.source.folder).resolve()):
         raise BuildError(
             f"workspace {workspace.root} lies inside source.folder {spec.source.folder}, so the build would take its "
@@ -169,7 +187,7 @@ def open_build(config: BuildConfig) -> Iterator[Build]:
             raise BuildError(
                 f"workspace {workspace.root} holds the dataset '{holds}', the spec is '{spec.name}': choose another one"
             )
-        pools = stack.enter_context(Pools(config.downloads, config.processes or os.cpu_count() or 1))
+        pools = stack.enter_context(Pools(config.downloads, config.processes or os.cpu_count() or 1, serving.requests))
         if isinstance(spec.source, RenderedSource):
             from tasks.demo.site import Site
 
@@ -179,7 +197,17 @@ def open_build(config: BuildConfig) -> Iterator[Build]:
         network = stack.enter_context(Network(settings, stopped=pools.stopped))
         network.on_event = lambda text: run.on_detail(text)  # whoever listens may be set later
         forgotten = purge(workspace)
-        stages = stages_of(spec, network, forgotten)
+        captioner = stack.enter_context(
+            open_captioner(
+                spec.caption,
+                serving,
+                answers=workspace.answers,
+                log=workspace.root / "vllm.log",
+                stopped=pools.stopped,
+                on_event=lambda text: run.on_detail(text),
+            )
+        )
+        stages = stages_of(spec, network, Orders.of(workspace.orders), captioner, forgotten)
         stack.callback(run.drain)
         yield Build(spec, workspace, selection, stages, run, network, forgotten, started)
 

@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except ValidationError as error:
-        print(f"error: {explain(error, options.where)}", file=sys.stderr)
+        print(f"error: {explain(error, options.place)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
@@ -62,28 +62,30 @@ def _parser() -> argparse.ArgumentParser:
         help="try dropped tracks again: reasons or their classes",
     )
     build.add_argument("--network", help="network file: identities, pace, cookies (deployments/network.yaml is one)")
+    build.add_argument("--serving", help="serving file: where the Music-LLM runs (deployments/serving.yaml is one)")
     build.add_argument("--downloads", type=int, default=4, help="tracks fetched at the same time (default: 4)")
     build.add_argument("--processes", type=int, help="analysis processes (default: one per core)")
-    build.set_defaults(run=_build, where="collap build")
+    build.set_defaults(run=_build, place="collap build")
 
     status = commands.add_parser("status", help="show what a build has done so far, changing nothing")
     status.add_argument("spec")
     status.add_argument("--workspace")
     status.add_argument("--limit", type=int)
     status.add_argument("--network")
-    status.set_defaults(run=_status, where="collap status")
+    status.set_defaults(run=_status, place="collap status")
 
     plan = commands.add_parser("plan", help="show what a spec selects and what it will cost, touching no network")
     plan.add_argument("spec")
     plan.add_argument("--limit", type=int)
     plan.add_argument("--network")
-    plan.set_defaults(run=_plan, where="collap plan")
+    plan.set_defaults(run=_plan, place="collap plan")
 
-    doctor = commands.add_parser("doctor", help="check what a harvest needs: programs, versions, cookies, disk")
+    doctor = commands.add_parser("doctor", help="check what a build needs: programs, cookies, disk, the Music-LLM")
     doctor.add_argument("spec", nargs="?", help="also check whether the disk holds this dataset")
     doctor.add_argument("--workspace")
     doctor.add_argument("--network")
-    doctor.set_defaults(run=_doctor, where="collap doctor")
+    doctor.add_argument("--serving")
+    doctor.set_defaults(run=_doctor, place="collap doctor")
 
     forget = commands.add_parser("forget", help="take tracks out of a dataset for good")
     forget.add_argument("spec")
@@ -91,20 +93,45 @@ def _parser() -> argparse.ArgumentParser:
     forget.add_argument("--note", default="", help="why, for forgotten.csv")
     forget.add_argument("--workspace")
     forget.add_argument("--limit", type=int)
-    forget.set_defaults(run=_forget, where="collap forget")
+    forget.set_defaults(run=_forget, place="collap forget")
+
+    recaption = commands.add_parser("recaption", help="order captions that a query finds to be written anew")
+    recaption.add_argument("spec")
+    recaption.add_argument(
+        "--where",
+        action="append",
+        required=True,
+        metavar="QUERY",
+        help="e.g. 'words < 250', 'rule = repetition and duration > 120', 'prompt < v2'; given twice: either",
+    )
+    recaption.add_argument("--dry-run", action="store_true", help="only say which ones")
+    recaption.add_argument("--workspace")
+    recaption.add_argument("--limit", type=int)
+    recaption.set_defaults(run=_recaption, place="collap recaption")
+
+    caption = commands.add_parser("caption", help="print every caption that a track ever had")
+    caption.add_argument("spec")
+    caption.add_argument("track", metavar="TRACK_ID")
+    caption.add_argument("--workspace")
+    caption.add_argument("--limit", type=int)
+    caption.set_defaults(run=_caption, place="collap caption")
+
+    models = commands.add_parser("models", help="the Music-LLMs there are presets for, and how to serve one")
+    models.add_argument("name", nargs="?", help="print the vllm serve line of this one")
+    models.set_defaults(run=_models, place="collap models")
 
     train = commands.add_parser("train", help="train on a finished dataset")
     train.add_argument("config", help="TrainConfig as YAML or JSON, e.g. my-run.yaml")
     train.add_argument("--workspace", required=True, help="folder of a finished build")
     train.add_argument("--run", dest="name", help="name of the run (default: made of its configuration and data)")
     train.add_argument("--processes", type=int, default=1, help="one per GPU (default: 1)")
-    train.set_defaults(run=_train, where="collap train")
+    train.set_defaults(run=_train, place="collap train")
 
     evaluate = commands.add_parser("evaluate", help="measure retrieval of trained runs")
     evaluate.add_argument("--workspace", required=True)
     evaluate.add_argument("--runs", nargs="*", default=(), help="names of runs (default: all)")
     evaluate.add_argument("--split", default="test", choices=("train", "valid", "test"))
-    evaluate.set_defaults(run=_evaluate, where="collap evaluate")
+    evaluate.set_defaults(run=_evaluate, place="collap evaluate")
     return parser
 
 
@@ -121,6 +148,7 @@ def _build(options: argparse.Namespace) -> None:
         limit=options.limit,
         retry=tuple(options.retry),
         network=options.network,
+        serving=options.serving,
         downloads=options.downloads,
         processes=options.processes,
     )
@@ -157,17 +185,19 @@ def _plan(options: argparse.Namespace) -> None:
 
 def _doctor(options: argparse.Namespace) -> None:
     from data_specs.network import load_network
+    from data_specs.serving import load_serving
     from tasks.build import BuildConfig
     from tasks.doctor import doctor, report
 
     spec, workspace = None, None
     if options.spec:
         spec, workspace = BuildConfig(spec=options.spec, workspace=options.workspace).load()
-    findings = doctor(load_network(options.network), spec, workspace.root if workspace else None)
+    serving = load_serving(options.serving)
+    findings = doctor(load_network(options.network), serving, spec, workspace.root if workspace else None)
     print(report(findings))
     num_problems = sum(finding.level == "problem" for finding in findings)
     if num_problems:
-        raise BuildError(f"{num_problems} of these keep a harvest from working")
+        raise BuildError(f"{num_problems} of these keep a build from working")
 
 
 def _forget(options: argparse.Namespace) -> None:
@@ -178,6 +208,27 @@ def _forget(options: argparse.Namespace) -> None:
     print(take_down(config, options.tracks, options.note))
 
 
+def _recaption(options: argparse.Namespace) -> None:
+    from tasks.build import BuildConfig
+    from tasks.recaption import recaption
+
+    config = BuildConfig(spec=options.spec, workspace=options.workspace, limit=options.limit)
+    print(recaption(config, options.where, dry_run=options.dry_run))
+
+
+def _caption(options: argparse.Namespace) -> None:
+    from tasks.build import BuildConfig
+    from tasks.reporting.captions.history import history
+
+    print(history(BuildConfig(spec=options.spec, workspace=options.workspace, limit=options.limit), options.track))
+
+
+def _models(options: argparse.Namespace) -> None:
+    from tasks.reporting.models import described, listed
+
+    print(described(options.name) if options.name else listed())
+
+
 def _train(options: argparse.Namespace) -> None:
     import yaml
 
@@ -185,7 +236,7 @@ def _train(options: argparse.Namespace) -> None:
     from tasks.training.job import TrainJob, train
 
     path = Path(options.config)
-    options.where = str(path)
+    options.place = str(path)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:

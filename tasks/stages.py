@@ -9,17 +9,28 @@ A class here says what a stage reads, what decides its result and which room doe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from data_specs.arrow import identity_fields
+from data_specs.hashing import digest
 from data_specs.outcomes import Outcome, Status, failed
 from data_specs.reasons import Reason
 from data_specs.records import AudioFacts, Caption, Harvest, Structure
-from data_specs.spec import AudioSettings, CaptionSettings, DatasetSpec, HarvestSettings, StructureSettings
+from data_specs.spec import (
+    AudioSettings,
+    CaptionSettings,
+    DatasetSpec,
+    HarvestSettings,
+    ImportCaptions,
+    ModelCaptions,
+    StructureSettings,
+)
 from tasks.audio.accept import accept_audio
-from tasks.caption.captioner import caption_track
+from tasks.caption.captioner import Captioner
+from tasks.caption.imported.source import records_identity, track_identity
+from tasks.caption.orders import Orders
 from tasks.duplicates.stage import DuplicateStage, FingerprintStage
 from tasks.engine.parts import Row
 from tasks.engine.pools import PoolKind
@@ -31,6 +42,8 @@ from tasks.harvest.licenses import is_allowed
 from tasks.harvest.network import Network
 from tasks.shards.pack import ShardStage
 from tasks.structure.analyse import analyse_track
+from tasks.structure.engines.choose import engines_identity
+from tasks.structure.engines.choose import track_identity as results_identity
 from tasks.tombstones import TOMBSTONE
 
 
@@ -45,7 +58,7 @@ class HarvestStage(KeepsRows):
     version: ClassVar[int] = 1
     record: ClassVar[type] = Harvest
     inputs: ClassVar[tuple[str, ...]] = ()
-    pool: ClassVar[PoolKind] = "threads"
+    pool: ClassVar[PoolKind] = "downloads"
 
     def settings(self) -> Any:
         return self.harvest.model_dump(mode="json")
@@ -102,17 +115,22 @@ class StructureStage(KeepsRows):
 
     structure: StructureSettings
     name: ClassVar[str] = "structure"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     record: ClassVar[type] = Structure
     inputs: ClassVar[tuple[str, ...]] = ("audio",)
     pool: ClassVar[PoolKind] = "processes"
 
     def settings(self) -> Any:
-        return self.structure.model_dump(mode="json")
+        return [self._settings(), engines_identity(self.structure)]
 
     def basis(self, known: Known) -> Any:
         assert known.audio
-        return [self.settings(), known.audio.pcm_sha256]
+        return [self._settings(), results_identity(known.track.track_id, self.structure), known.audio.pcm_sha256]
+
+    def _settings(self) -> Any:
+        """Where other engines' results lie decides nothing; what they say does."""
+        folders = {"beats": self.structure.beats is not None, "sections": self.structure.sections is not None}
+        return self.structure.model_dump(mode="json") | folders
 
     def process(self, known: Known, workspace: Path) -> Outcome[Structure]:
         assert known.audio
@@ -124,33 +142,66 @@ class CaptionStage(KeepsRows):
     """Long text with time-bounded structure."""
 
     caption: CaptionSettings
+    captioner: Captioner | None
+    """None for one that only looks at what is there."""
+    orders: Orders
     name: ClassVar[str] = "caption"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     record: ClassVar[type] = Caption
     inputs: ClassVar[tuple[str, ...]] = ("audio", "structure")
-    pool: ClassVar[PoolKind] = "processes"
+
+    @property
+    def pool(self) -> PoolKind:
+        return "requests" if isinstance(self.caption, ModelCaptions) else "processes"
 
     def settings(self) -> Any:
-        return self.caption.model_dump(mode="json")
+        table = records_identity(self.caption) if isinstance(self.caption, ImportCaptions) else None
+        return [settings_name(self.caption), self.orders.sha256, table]
 
     def basis(self, known: Known) -> Any:
+        return self._basis(known, settings_name(self.caption))
+
+    def standing(self, known: Known) -> Any:
+        standing = self.orders[known.track.track_id].standing
+        return self._basis(known, standing) if standing else None
+
+    def _basis(self, known: Known, settings: str) -> Any:
         assert known.audio and known.structure
-        return [self.settings(), identity_fields(known.audio), identity_fields(known.structure)]
+        track_id = known.track.track_id
+        imported = track_identity(track_id, self.caption) if isinstance(self.caption, ImportCaptions) else None
+        inputs = [identity_fields(known.audio), identity_fields(known.structure), imported]
+        return [settings, self.orders[track_id].version, *inputs]
 
     def process(self, known: Known, workspace: Path) -> Outcome[Caption]:
-        assert known.audio and known.structure
-        return caption_track(known.audio, known.structure, self.caption)
+        assert known.audio and known.structure and self.captioner
+        version = self.orders[known.track.track_id].version
+        outcome = self.captioner.caption(known.audio, known.structure, version, workspace)
+        if outcome.record is None:
+            return outcome
+        return replace(outcome, record=replace(outcome.record, settings=settings_name(self.caption)))
+
+
+def settings_name(caption: CaptionSettings) -> str:
+    """Digest of what decides the words: not where a file lies, nor which way leads to the model."""
+    plain = caption.model_dump(mode="json", exclude={"captioner", "model", "path"})
+    if isinstance(caption, ModelCaptions):
+        return digest("model", plain, caption.music_llm.identity())
+    return digest(caption.captioner, plain)
 
 
 def stages_of(
-    spec: DatasetSpec, network: Network, forgotten: frozenset[str] = frozenset()
+    spec: DatasetSpec,
+    network: Network,
+    orders: Orders,
+    captioner: Captioner | None = None,
+    forgotten: frozenset[str] = frozenset(),
 ) -> tuple[TrackStage | PartitionStage | DatasetStage, ...]:
-    """The stages that build a dataset, each after its inputs."""
+    """The stages that build a dataset, each after its inputs; without a captioner they can only be looked at."""
     return (
         HarvestStage(spec.harvest, network, forgotten),
         AudioStage(spec.audio),
         StructureStage(spec.structure),
-        CaptionStage(spec.caption),
+        CaptionStage(spec.caption, captioner, orders),
         FingerprintStage(),
         DuplicateStage(spec.duplicates, spec.evaluation),
         ShardStage(),

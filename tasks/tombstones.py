@@ -23,6 +23,7 @@ from data_specs.hashing import digest, file_sha256
 from data_specs.outcomes import failed
 from data_specs.publish import publish_bytes
 from data_specs.reasons import Reason
+from tasks.caption.generate.answers import Answers
 from tasks.engine.errors import BuildError
 from tasks.engine.parts import Row, read_rows, write_part
 from tasks.engine.stage import RECORD_TYPES
@@ -101,6 +102,9 @@ def _purge(workspace: Workspace, ids: frozenset[str]) -> None:
     for stage in (*RECORD_TYPES, *_PACKED):
         for path in list((workspace.root / stage).glob("*-*-*.parquet")):
             _purge_part(path, stage, ids, workspace)
+    if workspace.answers.exists():
+        with Answers(workspace.answers) as answers:
+            answers.forget(ids)
     for track_id in ids:
         for folder in (workspace.root / "harvest" / "media", workspace.root / "audio" / "flac"):
             for path in folder.glob(f"{track_id}-????????.*"):

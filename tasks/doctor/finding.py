@@ -12,6 +12,6 @@ class Finding:
 
     name: str
     level: Literal["ok", "warning", "problem"]
-    """A ``problem`` keeps a harvest from working, a ``warning`` costs tracks or comes due."""
+    """A ``problem`` keeps a build from working, a ``warning`` costs tracks or comes due."""
     text: str
     """What was found and, unless it is ok, how to mend it."""

@@ -18,7 +18,7 @@ from tasks.engine.stage import Known, Partition
 from tasks.engine.workspace import Workspace
 from tasks.shards.tar import TarSample, write_shard
 
-SAMPLE_FORMAT = 1
+SAMPLE_FORMAT = 2
 """Version of the JSON member; it stands in every sample."""
 
 
@@ -119,6 +119,8 @@ def _sample(known: Known, shard: str, index: int) -> Sample:
         num_words=caption.num_words,
         num_sections=len(caption.sections),
         caption=caption.long_text,
+        captioner=caption.captioner,
+        caption_model=caption.model,
         audio_sha256=audio.sha256,
         audio_num_bytes=audio.num_bytes,
         source=known.track.source,

@@ -1,4 +1,4 @@
-"""From the parts of all partitions to the tables a user opens: manifest, shards, features, failures."""
+"""From the parts of all partitions to the tables a user opens: manifest, shards, features, captions, failures."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 
 from data_specs.arrow import from_dict, to_table
 from data_specs.outcomes import Status
-from data_specs.publish import publish_bytes
+from data_specs.publish import publish, publish_bytes
 from data_specs.reasons import Reason, reason_class
-from data_specs.records import Features, Sample, ShardEntry
-from tasks.engine.parts import PartInfo, Row, read_rows
+from data_specs.records import Caption, Features, Sample, ShardEntry
+from tasks.engine.parts import PartInfo, Row, part_schema, read_rows
 from tasks.engine.workspace import Workspace
 from tasks.shards.pack import sidecar
 
@@ -25,6 +25,16 @@ _OURS = re.compile(r"(train|valid|test)-\d{5}-[0-9a-f]{16}\.(tar|json|parquet)")
 
 FAILURE_SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("track_id", "split", "url", "stage", "reason", "class", "detail")]
+)
+
+CAPTION_SCHEMA = pa.schema(
+    [
+        ("track_id", pa.string()),
+        ("split", pa.string()),
+        ("duration_s", pa.float64()),
+        ("published", pa.bool_()),
+        *(field for field in part_schema(Caption) if field.name != "track_id"),
+    ]
 )
 
 
@@ -57,6 +67,37 @@ def publish_tables(parts: Mapping[str, Mapping[str, PartInfo]], to: Workspace) -
     # Whoever finds the manifest finds everything it speaks of.
     write_if_changed(to.manifest, to_table(Sample, samples))
     _remove_stale_shards({Path(part.path).stem for part in by_stage["shards"]}, to.root / "shards")
+
+
+def publish_captions(parts: Mapping[str, Mapping[str, PartInfo]], split: Mapping[str, str], to: Workspace) -> None:
+    """Write ``captions.parquet``: every caption that was written, rejected ones too, as its stage's part has it.
+
+    ``published`` says which ones are in the manifest: duplicates and leaks have captions as well.
+
+    Args:
+        parts: by partition and stage name.
+        split: by track id.
+    """
+    published = set(pq.read_table(to.manifest, columns=["track_id"])["track_id"].to_pylist())
+    schema = CAPTION_SCHEMA
+    with publish(to.captions) as (file, _), pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        for of_partition in parts.values():
+            table = pq.read_table(of_partition["caption"].path)
+            ids = table["track_id"].to_pylist()
+            duration_s = _durations(of_partition["audio"])
+            columns = {
+                "split": pa.array([split[track_id] for track_id in ids], pa.string()),
+                "duration_s": pa.array([duration_s[track_id] for track_id in ids], pa.float64()),
+                "published": pa.array([track_id in published for track_id in ids], pa.bool_()),
+            }
+            for name, column in columns.items():
+                table = table.append_column(name, column)
+            writer.write_table(table.select(schema.names).cast(schema))
+
+
+def _durations(part: PartInfo) -> dict[str, float]:
+    table = pq.read_table(part.path, columns=["track_id", "duration_s"])
+    return dict(zip(table["track_id"].to_pylist(), table["duration_s"].to_pylist(), strict=True))
 
 
 def _remove_stale_shards(current: set[str], folder: Path) -> None:

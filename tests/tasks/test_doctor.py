@@ -13,6 +13,7 @@ import yt_dlp
 from yt_dlp.globals import supported_js_runtimes
 
 from data_specs.network import Identity, NetworkSettings
+from data_specs.serving import ServingSettings
 from data_specs.spec import DatasetSpec, LocalSource, RenderedSource
 from tasks.doctor import Finding, doctor, report
 from tasks.doctor.machine import clock_finding, disk_finding
@@ -28,7 +29,7 @@ def _own_state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def found(network: NetworkSettings | None = None, workspace: Path | None = None, **spec: object) -> dict[str, Finding]:
     dataset = DatasetSpec(name="d", **spec) if spec else None  # type: ignore[arg-type]
-    findings = doctor(network or NetworkSettings(), dataset, workspace)
+    findings = doctor(network or NetworkSettings(), ServingSettings(), dataset, workspace)
     assert len({(finding.name, finding.text) for finding in findings}) == len(findings)
     return {finding.name: finding for finding in findings}
 
