@@ -26,7 +26,11 @@ class ServingSettings(Settings):
     )
     requests: int = Field(32, ge=1, le=1024, description="Songs captioned at the same time, over all servers")
     timeout_s: float = Field(600.0, ge=1, description="For one answer")
-    patience_s: float = Field(1800.0, ge=0, description="How long a server may be down before the build stops")
+    patience_s: float = Field(
+        21_600.0,
+        ge=0,
+        description="How long every server may be down before the build stops; 15 minutes where none was up yet",
+    )
     media: Literal["data", "file"] = Field(
         "data", description="Send audio in the request, or its file:// address for a server on this machine"
     )

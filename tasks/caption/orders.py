@@ -65,7 +65,8 @@ def read_orders(path: Path) -> dict[str, Order]:
     try:
         with open(path, encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
-                orders[row["track_id"]] = Order(**{**row, "version": int(row["version"])})
+                version = int(row.pop("version"))
+                orders[row["track_id"]] = Order(version=version, **row)
     except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
         raise BuildError(
             f"cannot read {path}: {error!r}; remove it to forget which tracks were to be captioned anew"

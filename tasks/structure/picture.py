@@ -56,7 +56,7 @@ def picture(structure: Structure, samples: NDArray[np.float32]) -> bytes:
 
 
 def section_name(section: Section) -> str:
-    """Letter with a prime per variant, ``A′``; with a number from the third on: ``A(3)``."""
+    """Letter with a prime per variant, ``A′``; from the third on with its number, ``A(3)``."""
     primes = "′" * section.variant if section.variant <= 2 else f"({section.variant})"
     return section.letter + primes
 

@@ -22,8 +22,9 @@ FEWEST_BEATS = 8
 _ON_BEAT_S = 0.03
 _EVEN = 0.1
 """An interval that differs from the median by less than this share is one beat."""
-_ENGINE_F = 0.89
-"""Beat F of beat_this on GTZAN by its authors: even beats are worth this much before anything is measured."""
+_MOST_TEMPO, _MOST_METER = 0.9, 0.75
+"""Confidence of another engine's perfectly even beats and bars: evenness cannot rule out half or double the tempo,
+and says still less of which beat is the first."""
 
 Reals = NDArray[np.float64]
 
@@ -79,10 +80,10 @@ def take(given: GivenBeats, onsets: Onsets, duration_s: float) -> Rhythm:
     per_bar, share = _beats_per_bar(beats_s, downbeats_s)
     return Rhythm(
         tempo_bpm=bpm,
-        tempo_confidence=_ENGINE_F * even,
+        tempo_confidence=_MOST_TEMPO * even,
         alternatives_bpm=readings,
         beats_per_bar=per_bar,
-        meter_confidence=_ENGINE_F * share,
+        meter_confidence=_MOST_METER * share,
         beats_s=beats_s,
         downbeats_s=downbeats_s,
     )

@@ -59,9 +59,7 @@ def test_the_serve_line_is_the_engine_arguments_for_a_shell(name: str) -> None:
     for argument, value in model.engine_args().items():
         if argument != "model":
             text = said.pop("--" + argument.replace("_", "-"))
-            assert (json.loads(text) if isinstance(value, dict) else text) == (
-                value if isinstance(value, dict) else str(value)
-            )
+            assert text == str(value) or json.loads(text) == value, argument
     assert said.pop("--host") == "127.0.0.1", "anybody on the network could use a server that listens to all"
     assert "--enable-prompt-tokens-details" in said, "without it nobody sees that audio was cut off"
     assert set(said) == {"--port", "--enable-prompt-tokens-details", "--shutdown-timeout"}

@@ -122,8 +122,13 @@ def caption_all(
 ) -> list[Outcome[Caption]]:
     """As a build does it: several songs at a time."""
     captioner = ModelCaptioner(model_captions(model), generator)
+
+    def caption(song: Song) -> Outcome[Caption]:
+        audio, structure = song
+        return captioner.caption(audio, structure, 0, workspace)
+
     with ThreadPoolExecutor(IN_FLIGHT) as pool:
-        return list(pool.map(lambda song: captioner.caption(*song, 0, workspace), songs))
+        return list(pool.map(caption, songs))
 
 
 class Counting:

@@ -51,11 +51,6 @@ _MEANINGS = (
         "start it with --allowed-local-media-path <folder of the dataset>, or leave 'media: file' out",
     ),
     _meaning(
-        r"no such file or directory.{0,400}\.flac",
-        None,
-        "it does not see this machine's files; leave 'media: file' out",
-    ),
-    _meaning(
         r"VLLM_MAX_AUDIO_(DECODE_DURATION_S|DECODE_BYTES)|exceeds maximum allowed duration",
         None,
         "set VLLM_MAX_AUDIO_DECODE_DURATION_S={hears_s:.0f} and VLLM_MAX_AUDIO_DECODE_BYTES in its environment",

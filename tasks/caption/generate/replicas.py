@@ -27,6 +27,8 @@ PROBE_TIMEOUT_S = 10.0
 CONNECT_TIMEOUT_S = 10.0
 MAX_BODY_BYTES = 8 * 2**20
 """Of an answer. The longest caption has some ten thousand characters."""
+FIRST_PATIENCE_S = 900.0
+"""For a server that has not been up since the build began: long enough to load a large model."""
 BUSY_PATIENCE_S = 60.0
 """A server that says "later" for longer than this and than ``patience_s`` is not used well."""
 
@@ -44,8 +46,11 @@ class Replica:
     client: httpx.AsyncClient
     num_in_flight: int = 0
     is_up: bool = False
+    was_up: bool = False
     said_down: bool = False
     down_at: float = 0.0
+    problem: str = ""
+    """What the latest probe that failed met."""
     free_at: float = 0.0
     """Until then it asked to be left alone."""
     refused_at: float | None = None
@@ -123,7 +128,7 @@ class Replicas:
         if self._none_since is None:
             self._none_since = clock()
             for replica in self._all:
-                self._watch(replica, "not asked before")
+                self._watch(replica)
         while True:
             async with self._changed:
                 await self._changed.wait_for(lambda: self._verdict or any(replica.is_up for replica in self._all))
@@ -161,7 +166,7 @@ class Replicas:
         assert replica.examination is not None
         return await asyncio.shield(replica.examination)
 
-    def _watch(self, replica: Replica, why: str) -> None:
+    def _watch(self, replica: Replica, why: str = "") -> None:
         loop = asyncio.get_running_loop()
         if not replica.is_up and replica.examination is not None:
             return  # somebody watches already
@@ -185,20 +190,22 @@ class Replicas:
         num_probes = 0
         assert replica.examination is not None and self._none_since is not None
         is_up = await replica.examination
+        why = why or replica.problem
+        patience_s = self._patience_s
         while not is_up and not self._verdict:
             if not replica.said_down:
                 replica.said_down = True
                 self.on_event(
-                    f"{replica.address} is down ({why}); waiting for it up to {self.settings.patience_s:.0f} s"
+                    f"{replica.address} is down ({why}); waiting for it up to {patience_s:.0f} s"
                     if len(self._all) == 1
                     else f"{replica.address} is down ({why}); going on with those that are up"
                 )
             pause_s = growing_pause_s(num_probes)
             if not any(other.is_up for other in self._all):
                 waited_s = clock() - self._none_since
-                if waited_s >= self.settings.patience_s:
+                if waited_s >= patience_s:
                     return await self._give_up(self._no_server(waited_s, why))
-                pause_s = min(pause_s, max(self.settings.patience_s - waited_s, 0.01))
+                pause_s = min(pause_s, max(patience_s - waited_s, 0.01))
             await asyncio.sleep(pause_s)
             num_probes += 1
             is_up = await self._examine(replica)
@@ -206,18 +213,25 @@ class Replicas:
             replica.said_down = False
             self.on_event(f"{replica.address} is back after {clock() - replica.down_at:.0f} s")
 
+    @property
+    def _patience_s(self) -> float:
+        """An outage in a long build is waited for; a server that was never started should be known soon."""
+        was_up = any(replica.was_up for replica in self._all)
+        return self.settings.patience_s if was_up else min(self.settings.patience_s, FIRST_PATIENCE_S)
+
     async def _examine(self, replica: Replica) -> bool:
         """Probe once, and let those who wait know."""
         try:
             problem = await asyncio.wait_for(self._probe(replica), PROBE_TIMEOUT_S)
-        except (httpx.TransportError, TimeoutError, BadAnswer):
-            return False
+        except (httpx.TransportError, TimeoutError, BadAnswer) as error:
+            problem = str(error) or type(error).__name__
         except BuildError as error:
             await self._give_up(str(error))
             return False
-        if problem:
+        if problem is not None:
+            replica.problem = problem
             return False
-        replica.is_up = True
+        replica.is_up = replica.was_up = True
         async with self._changed:
             self._changed.notify_all()
         return True

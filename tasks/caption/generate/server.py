@@ -191,6 +191,8 @@ class ServerGenerator:
         if status == 429:
             self._replicas.refused(replica, _retry_after_s(response))
             return _Failed(_Trouble.BUSY, why)
+        if self._settings.media == "file" and "no such file" in message.lower():
+            return BuildError(f"{why}. It does not see this machine's files; leave 'media: file' out")
         raise_for(message, self._model, address)
         if status in (408, 504):
             return _Failed(_Trouble.TIMEOUT, why, replica)

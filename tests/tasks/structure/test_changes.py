@@ -16,6 +16,7 @@ from tasks.structure import letters
 from tasks.structure.analyse import analyse
 from tasks.structure.changes import changes_between
 from tasks.structure.forms import variants
+from tasks.structure.picture import section_name
 from tests.tasks.structure import blocks, naive
 
 PLAIN = Section(
@@ -152,3 +153,8 @@ def test_drums_that_enter_are_a_sure_change_of_a_block_song() -> None:
     for section, kind in zip(sections[1:], ("percussion_in", "percussion_out", "percussion_in"), strict=True):
         found = {change.kind: change.confidence for change in section.changes}
         assert found[kind] > 0.9
+
+
+@pytest.mark.parametrize(("variant", "name"), [(0, "A"), (1, "A′"), (2, "A′′"), (3, "A(3)")])
+def test_pictures_name_variants_with_primes(variant: int, name: str) -> None:
+    assert section_name(replace(PLAIN, variant=variant)) == name

@@ -199,7 +199,7 @@ def test_uneven_beats_lower_the_confidence_of_the_tempo() -> None:
         ).tempo_confidence
         for times in (even, uneven)
     ]
-    assert found[0] == pytest.approx(0.89)
+    assert found[0] == pytest.approx(0.9)
     assert found[1] < 0.5
 
 

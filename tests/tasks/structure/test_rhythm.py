@@ -123,3 +123,21 @@ def test_bar_edges_cover_the_track_and_rise(downbeats_s: list[float], duration_s
     assert edges[0] == 0.0
     assert edges[-1] == duration_s
     assert np.all(np.diff(edges) > 0)
+
+
+@pytest.mark.parametrize(("weak", "bpm"), [(0.5, 72.0), (1.0, 144.0)])
+def test_fast_beats_with_nothing_between_are_halves_of_slow_ones_where_every_other_is_alike(
+    weak: float, bpm: float
+) -> None:
+    curve = np.zeros(6000, dtype=np.float32)
+    frames = np.round(np.arange(20, 5900, 6000 / 144)).astype(int)
+    curve[frames[::2]], curve[frames[1::2]] = 1.0, weak
+    assert 6000 / tempo.estimate(curve).period_frames == pytest.approx(bpm, rel=0.02)
+
+
+def test_fast_beats_with_notes_between_stay_fast() -> None:
+    curve = np.zeros(6000, dtype=np.float32)
+    frames = np.round(np.arange(20, 5900, 6000 / 288)).astype(int)
+    for offset, strength in enumerate((1.0, 0.3, 0.9, 0.3)):
+        curve[frames[offset::4]] = strength
+    assert 6000 / tempo.estimate(curve).period_frames == pytest.approx(144.0, rel=0.02)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import mir_eval
 import numpy as np
 import pytest
+from scipy import signal
 
 from data_specs.spec import StructureSettings
-from tasks.structure import bar_features, facts, letters, sections
+from tasks.structure import bar_features, facts, letters, onsets, sections, spectrum
 from tasks.structure.analyse import analyse
 from tests.tasks.structure import blocks, naive
 
@@ -96,3 +97,55 @@ def test_noise_is_one_section_without_confidence() -> None:
 )
 def test_intro_and_outro_are_short_and_never_return(letters: str, borders_s: list[float], labels: list[str]) -> None:
     assert list(facts.position_labels(tuple(letters), np.array(borders_s, dtype=float))) == labels
+
+
+def _struck(high_hz: float, gain: float) -> np.ndarray:
+    """Which beats of a chord loop count as struck once noise above ``high_hz`` is played on every other one."""
+    loop = blocks.chord_loop(0, "major")
+    rng = np.random.default_rng(0)
+    band = signal.butter(4, high_hz, "highpass", fs=blocks.RATE_HZ, output="sos")
+    beats = np.arange(0, 19, 0.6)
+    for beat in beats[::2]:
+        stroke = signal.sosfilt(band, blocks.noise_hit(rng)) * gain
+        begin = round(beat * blocks.RATE_HZ)
+        loop[begin : begin + len(stroke)] += stroke
+    log_mel = spectrum.measure(spectrum.levelled(loop.astype(np.float32))).log_mel_FM
+    return facts.is_struck(onsets.detect(log_mel), beats)
+
+
+def test_soft_cymbals_are_percussion_and_plucked_chords_are_not() -> None:
+    assert not _struck(6000, 0.0).any()
+    assert _struck(6000, 0.05)[::2].mean() > 0.9
+    assert not _struck(6000, 0.05)[1::2].any()
+
+
+@pytest.mark.parametrize("trust", [0.0, 0.5, 1.0])
+def test_kernels_are_counted_in_bars_where_the_pulse_is_clear_and_in_seconds_where_not(trust: float) -> None:
+    rows = np.random.default_rng(0).random((60, 5))
+    similarity = np.exp(-bar_features.squared_distances(rows))
+    edges_s = np.arange(61) * 1.0
+    halves = {0.0: (8, 16), 0.5: (6, 11), 1.0: (4, 8)}[trust]
+    expected = np.mean([naive.novelty(similarity, half) for half in halves], axis=0)
+    np.testing.assert_allclose(sections.novelty_curve(similarity, edges_s, trust), expected, atol=1e-12)
+
+
+def test_without_a_pulse_sections_are_longer() -> None:
+    rng = np.random.default_rng(1)
+    blocks_of_bars = np.repeat(rng.random((20, 6)), 3, axis=0)  # something new every 6 s
+    features = bar_features.BarFeatures(
+        timbre_ND=2 * blocks_of_bars, harmony_ND=blocks_of_bars, rhythm_ND=blocks_of_bars
+    )
+    edges_s = np.arange(61) * 2.0
+    sure, unsure = (sections.segment(features, edges_s, 5.0, pulse).borders for pulse in (1.0, 0.0))
+    assert len(unsure) < len(sure)
+
+
+def test_given_borders_keep_the_engine_s_worth_and_gain_by_what_is_heard() -> None:
+    parts = np.repeat([[0.0, 0.0], [3.0, 3.0]], 12, axis=0)
+    features = bar_features.BarFeatures(timbre_ND=parts, harmony_ND=parts, rhythm_ND=parts)
+    found = sections.segment_at(features, np.arange(25) * 2.0, (0, 6, 12, 24), 0.78)
+    first, unheard, heard = found.boundary_confidences
+    assert first == 1.0
+    assert 0.78 <= unheard < 0.85
+    assert heard > 0.95
+    assert found.letters == ("A", "A", "B")
