@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import shlex
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ class MusicLLM(BaseModel):
     license: str
     commercial_use: bool = Field(description="Whether the licence lets captions be used commercially")
     audio_tokens_per_s: float = Field(gt=0, description="Tokens in the prompt per second of audio that was heard")
+    time_mark_every_s: int | None = Field(
+        None, ge=1, description="The time in seconds stands in digits between the audio tokens this often, and counts"
+    )
     hears_s: float = Field(gt=0, description="Longest audio that reaches the model; vLLM cuts the rest silently")
     context_tokens: int = Field(ge=1024, description="Prompt and answer together (--max-model-len)")
     engine: dict[str, Any] = Field(
@@ -36,9 +40,16 @@ class MusicLLM(BaseModel):
     plugin: str | None = Field(None, description="Folder below deployments/vllm that vLLM needs installed")
     needs: str = Field("", description="Of the machine, for people: GPU memory, versions of vLLM")
 
+    def audio_tokens(self, duration_s: float) -> int:
+        """Tokens that stand for so much audio in a prompt, at least."""
+        every_s = self.time_mark_every_s
+        marks = range(every_s, int(duration_s) + 1, every_s) if every_s is not None else ()
+        return math.floor(self.audio_tokens_per_s * duration_s) + sum(len(str(mark)) for mark in marks)
+
     def identity(self) -> dict[str, Any]:
         """What decides the words: not the licence, nor how it is served."""
-        fields = self.model_dump(include={"weights", "revision", "audio_tokens_per_s", "hears_s", "context_tokens"})
+        hearing = {"audio_tokens_per_s", "time_mark_every_s", "hears_s", "context_tokens"}
+        fields = self.model_dump(include={"weights", "revision"} | hearing)
         return {**fields, "processor": self.engine.get("mm_processor_kwargs")}
 
     @property

@@ -249,7 +249,8 @@ class ImportCaptions(Settings):
 
 def _which_captioner(value: Any) -> str:
     named = value.get("captioner", "rules") if isinstance(value, dict) else getattr(value, "captioner", "rules")
-    return {"rules": "by-rules", "server": "by-model", "vllm": "by-model", "import": "by-import"}.get(str(named), "unknown")
+    tags = {"rules": "by-rules", "server": "by-model", "vllm": "by-model", "import": "by-import"}
+    return tags.get(str(named), "unknown")
 
 
 CaptionSettings = Annotated[

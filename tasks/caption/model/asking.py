@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -112,15 +111,15 @@ class Conversation:
 
     def _check_heard(self, answer: Answer, heard: Window) -> None:
         model = self.settings.music_llm
-        expected = math.floor(model.audio_tokens_per_s * heard.duration_s)
-        self.heard_s[heard.start_s, heard.end_s] = min(
-            heard.duration_s, (answer.audio_tokens + AUDIO_TOKENS_SLACK) / model.audio_tokens_per_s
-        )
-        if answer.audio_tokens < expected - AUDIO_TOKENS_SLACK:
+        expected = model.audio_tokens(heard.duration_s)
+        share = answer.audio_tokens / max(expected, 1)
+        lacks = answer.audio_tokens < expected - AUDIO_TOKENS_SLACK
+        self.heard_s[heard.start_s, heard.end_s] = heard.duration_s * (share if lacks else 1.0)
+        if lacks:
             raise GenerationError(
                 Reason.AUDIO_NOT_HEARD,
                 f"{model.name} heard {answer.audio_tokens} audio tokens of {expected}, so"
-                f" {answer.audio_tokens / model.audio_tokens_per_s:.1f} of {heard.duration_s:.1f} s; lower hears_s or"
+                f" {heard.duration_s * share:.1f} of {heard.duration_s:.1f} s; lower hears_s or"
                 " correct audio_tokens_per_s of the model in the spec, or raise the server's limit on audio; a server"
                 " that counts none lacks --enable-prompt-tokens-details",
             )

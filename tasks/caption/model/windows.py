@@ -19,10 +19,8 @@ MAX_SECTIONS = 40
 """Of one answer: beyond, models lose the thread, whatever the context holds."""
 CHARACTERS_PER_TOKEN = 3
 """Fewer than any tokenizer needs for English and numbers, so the estimate is an upper bound."""
-AUDIO_OVERHEAD = 1.15
-"""Time marks between the audio tokens: MOSS-Music writes up to 1.4 tokens a second beside its 12.5."""
 TEMPLATE_TOKENS = 64
-"""Of the chat template."""
+"""Of the chat template, and of the marks around the audio."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +54,7 @@ def spare_tokens(model: MusicLLM, text: str, audio_s: float, answer_tokens: int)
     Args:
         text: all of it, that of the system included.
     """
-    audio = math.ceil(AUDIO_OVERHEAD * model.audio_tokens_per_s * audio_s)
+    audio = model.audio_tokens(audio_s)
     return model.context_tokens - TEMPLATE_TOKENS - estimated_tokens(text) - audio - answer_tokens
 
 

@@ -12,8 +12,7 @@ from typing import Any
 
 from tasks.caption.generate.request import Answer, Request
 
-RATE = 12.5
-"""Audio tokens per second of the default model."""
+MODEL = presets()["moss-music-8b-instruct"]
 
 _QUALITIES = (
     "gentle plucked warm muted ringing hollow glassy woody reedy silken grainy crisp mellow airy rounded lean supple"
@@ -123,7 +122,7 @@ def heard(request: Request, text: str, share: float = 1.0, finish: Any = "stop")
     return Answer(
         text=text,
         finish=finish,
-        audio_tokens=int(share * RATE * seconds),
+        audio_tokens=int(share * MODEL.audio_tokens(seconds)),
         prompt_tokens=100,
         output_tokens=len(text) // 4,
     )

@@ -268,7 +268,7 @@ def test_dropped_audio_is_noticed(share: float, is_heard: bool) -> None:
         return
     assert outcome.status is Status.FAILED
     assert outcome.reason is Reason.AUDIO_NOT_HEARD
-    assert f"{int(share * 12.5 * 180.0)} audio tokens of 2250" in (outcome.detail or "")
+    assert f"{int(share * 2467)} audio tokens of 2467" in (outcome.detail or "")
     assert "hears_s" in (outcome.detail or "")
 
 
@@ -466,7 +466,7 @@ def test_the_system_text_counts_against_the_context() -> None:
     fits, generator = run(good, passes="one")
     accepted(fits)
     (request,) = generator.requests
-    audio_tokens = 1.15 * 12.5 * 180.0
+    audio_tokens = 12.5 * 180.0
     needed = 64 + (len(request.system) + len(request.text)) / 3 + audio_tokens + request.max_tokens
     exact = small_ears(300.0, context_tokens=int(needed) + 2)
     accepted(run(good, model=exact, passes="one")[0])
