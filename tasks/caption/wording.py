@@ -130,4 +130,4 @@ def _digest(text: str) -> bytes:
 
 def _grams(text: str) -> list[tuple[str, ...]]:
     tokens = words(text)
-    return list(zip(tokens, tokens[1:], tokens[2:], strict=False))
+    return list(zip(tokens, tokens[1:], tokens[2:], tokens[3:], strict=False))

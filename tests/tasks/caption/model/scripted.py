@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from data_specs.music_llms import presets
 from tasks.caption.generate.request import Answer, Request
 
 MODEL = presets()["moss-music-8b-instruct"]
