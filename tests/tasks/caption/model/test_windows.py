@@ -158,7 +158,7 @@ def test_spare_tokens_counts_text_audio_and_answer() -> None:
     assert spare_tokens(model, "", 0.0, 0) == 2000 - 64
     assert spare_tokens(model, "x" * 301, 0.0, 500) == 2000 - 64 - 101 - 500
     assert spare_tokens(model, "", 100.0, 0) == 2000 - 64 - 1000
-    assert spare_tokens(model, "x" * 301, 100.0, 800) < 0
+    assert spare_tokens(model, "x" * 301, 100.0, 836) == -1
 
 
 def test_a_song_of_average_length_fits_the_default_model() -> None:
