@@ -1,6 +1,6 @@
 """The Music-LLMs that a user would serve: what each hears, how it is served and under which licence.
 
-``music_llms.yaml`` is the table; a spec names a preset of it or writes a model of its own out.
+``presets/music_llms.yaml`` is the table; a spec names a preset of it or writes a model of its own out.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-PRESETS = Path(__file__).with_name("music_llms.yaml")
+PRESETS = Path(__file__).parent / "presets" / "music_llms.yaml"
 
 
 class MusicLLM(BaseModel):

@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from data_specs.hashing import digest
 from data_specs.sites import site_of
-from data_specs.spec import Settings, SpecError, explain
+from data_specs.spec import Settings, SpecError, explain, explain_yaml
 
 __all__ = ["Identity", "NetworkSettings", "load_network"]
 
@@ -146,10 +146,7 @@ def load_network(path: str | Path | None) -> NetworkSettings:
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"cannot read network file {path}: {error}") from error
     except yaml.YAMLError as error:
-        # Without the line itself, which pyyaml quotes: it may hold a password.
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark is not None else ""
-        raise SpecError(f"{path}{where} is not valid YAML: {getattr(error, 'problem', None)}") from None
+        raise SpecError(explain_yaml(error, str(path))) from None
     if raw is None:
         raise SpecError(f"network file {path} is empty; leave --network out for one direct identity")
     if not isinstance(raw, dict):

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import yaml
 from pydantic import Field, ValidationError, field_validator
 
-from data_specs.spec import Settings, SpecError, explain
+from data_specs.spec import Settings, SpecError, explain, explain_yaml
 
 __all__ = ["ServingSettings", "load_serving"]
 
@@ -34,7 +34,11 @@ class ServingSettings(Settings):
     media: Literal["data", "file"] = Field(
         "data", description="Send audio in the request, or its file:// address for a server on this machine"
     )
-    api_key_env: str = Field("COLLAP_API_KEY", description="Environment variable with the servers' key, if any")
+    api_key_env: str = Field(
+        "COLLAP_API_KEY",
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        description="Environment variable with the servers' key, if any",
+    )
     python: str | None = Field(None, description="Interpreter that has vLLM, for the captioner 'vllm'")
     engine: dict[str, Any] = Field(
         default_factory=dict, description="Engine arguments of this machine, for the captioner 'vllm'"
@@ -45,13 +49,21 @@ class ServingSettings(Settings):
     def _are_addresses(cls, servers: tuple[str, ...]) -> tuple[str, ...]:
         for address in servers:
             parts = urlsplit(address)
-            if parts.scheme not in ("http", "https") or not parts.hostname:
-                raise ValueError(f"{address!r}: expected an address such as http://127.0.0.1:8000/v1")
-            if parts.username or parts.password:
+            if "@" in address or parts.query or parts.fragment:
                 raise ValueError("an address must not hold a key; put its variable's name into api_key_env")
+            if parts.scheme not in ("http", "https") or not parts.hostname or not _has_port(parts):
+                raise ValueError(f"{address!r}: expected an address such as http://127.0.0.1:8000/v1")
         if len(set(servers)) < len(servers):
             raise ValueError("the same server twice; list it once")
         return tuple(address.rstrip("/") for address in servers)
+
+
+def _has_port(parts: SplitResult) -> bool:
+    """Whether the port, if one is given, is one."""
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 def load_serving(path: str | Path | None) -> ServingSettings:
@@ -72,7 +84,7 @@ def load_serving(path: str | Path | None) -> ServingSettings:
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"cannot read serving file {path}: {error}") from error
     except yaml.YAMLError as error:
-        raise SpecError(f"{path} is not valid YAML: {error}") from error
+        raise SpecError(explain_yaml(error, str(path))) from None
     if not isinstance(raw, dict):
         raise SpecError(f"{path}: expected a mapping with the field 'servers', got {type(raw).__name__}")
     try:

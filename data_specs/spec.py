@@ -206,7 +206,7 @@ class ModelCaptions(Settings):
         Annotated[str, Tag("preset")] | Annotated[MusicLLM, Tag("own")],
         Discriminator(lambda value: "own" if isinstance(value, dict | MusicLLM) else "preset"),
     ] = Field(
-        "moss-music-8b-instruct", description="A preset of data_specs/music_llms.yaml, or a model written out like one"
+        "moss-music-8b-instruct", description="A preset of presets/music_llms.yaml, or a model written out like one"
     )
     prompt: str = Field("v1", pattern=r"^v[1-9]\d*$", description="Version of the prompt files")
     facts: Literal["none", "facts", "boundaries", "both", "shuffled"] = Field(
@@ -317,9 +317,10 @@ def load_spec(path: str | Path) -> DatasetSpec:
 def explain(error: ValidationError, where: str) -> str:
     """One line per wrong field: its dotted name, what was wrong and the value that was given.
 
-    A mapping or a list is not shown, nor any text or unknown field of a network file: they may hold a password.
+    A mapping or a list is not shown, nor any text or unknown field of a network or serving file: they may hold
+    a password.
     """
-    is_network = error.title == "NetworkSettings"
+    is_private = error.title in ("NetworkSettings", "ServingSettings")
     lines = []
     for item in error.errors():
         # A discriminated union repeats its tag in the location; a reader wants the YAML path.
@@ -327,14 +328,22 @@ def explain(error: ValidationError, where: str) -> str:
         tags = {"local", "urls", "audioset", "rendered", "by-rules", "by-model", "by-import", "preset", "own"}
         field = ".".join(n for n in names if (n not in tags or n == names[-1]) and "[" not in n)
         if item["type"] == "extra_forbidden":
-            value = "" if is_network else f" (value {_shown(item['input'])})"
+            value = "" if is_private else f" (value {_shown(item['input'])})"
             lines.append(f"{where}: unknown field '{field}'{value}; remove it or correct its name")
         elif item["type"] == "missing":
             lines.append(f"{where}: field '{field}' is missing")
         else:
-            value = "a text" if is_network and isinstance(item["input"], str) else _shown(item["input"])
-            lines.append(f"{where}: " + (f"field '{field}' = {value}: " if field else "") + item["msg"])
+            value = "a text" if is_private and isinstance(item["input"], str) else _shown(item["input"])
+            problem = item["msg"].removeprefix("Value error, ")  # pydantic's, before the words of our own checks
+            lines.append(f"{where}: " + (f"field '{field}' = {value}: " if field else "") + problem)
     return "\n".join(lines)
+
+
+def explain_yaml(error: yaml.YAMLError, where: str) -> str:
+    """The line and what is wrong there, without the line itself, which pyyaml quotes: it may hold a password."""
+    mark = getattr(error, "problem_mark", None)
+    line = f", line {mark.line + 1}" if mark is not None else ""
+    return f"{where}{line} is not valid YAML: {getattr(error, 'problem', None)}"
 
 
 def _shown(value: Any) -> str:
@@ -370,8 +379,8 @@ def _absolute_paths(spec: DatasetSpec, folder: Path) -> DatasetSpec:
         if weights.startswith(("./", "../", "~")):  # anything else may be an id of the hub
             model = caption.model.model_copy(update={"weights": absolute(weights)})
             caption = caption.model_copy(update={"model": model})
-    engines = {name: absolute(folder) for name in ("beats", "sections") if (folder := getattr(spec.structure, name))}
-    structure = spec.structure.model_copy(update=engines)
+    given = {name: getattr(spec.structure, name) for name in ("beats", "sections")}
+    structure = spec.structure.model_copy(update={name: absolute(path) for name, path in given.items() if path})
     return spec.model_copy(
         update={"source": source, "evaluation": evaluation, "caption": caption, "structure": structure}
     )

@@ -27,6 +27,8 @@ def record_strategy(record_type: type) -> st.SearchStrategy:
 def value_strategy(hint: typing.Any) -> st.SearchStrategy:
     if hint is str:
         return st.text(st.characters(codec="utf-8"), max_size=20)
+    if hint is bool:
+        return st.booleans()
     if hint is int:
         return st.integers(-(2**62), 2**62)
     if hint is float:

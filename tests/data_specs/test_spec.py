@@ -36,6 +36,10 @@ def test_relative_paths_start_at_the_spec(tmp_path: Path) -> None:
     assert isinstance(source, AudioSetSource)
     assert source.segments == (str(tmp_path / "x.csv"),)
     assert source.ontology == str(tmp_path.parent / "o.json")
+    text = GOOD + "structure: {beats: results/beats, sections: ../form}\n"
+    structure = load_spec(write(tmp_path, text)).structure
+    assert structure.beats == str(tmp_path / "results/beats")
+    assert structure.sections == str(tmp_path.parent / "form")
 
 
 @pytest.mark.parametrize(
@@ -43,6 +47,7 @@ def test_relative_paths_start_at_the_spec(tmp_path: Path) -> None:
     [
         (GOOD + "partition_siez: 3\n", r"unknown field 'partition_siez' \(value 3\)"),
         (GOOD + "partition_size: 0\n", r"field 'partition_size' = 0: .*greater than or equal to 1"),
+        (GOOD + "caption: {captioner: server, model: moss}\n", r"'caption.model' = 'moss': no preset of that name"),
         (GOOD + "audio: {min_duration_s: -3}\n", r"field 'audio.min_duration_s' = -3"),
         (GOOD + "split: {test_percent: 60, valid_percent: 40}\n", "must stay below 100"),
         ("name: mine\nsource: {type: local}\n", r"field 'source.folder' is missing"),

@@ -52,7 +52,7 @@ ENGINE: dict[str, Any] = {
 """Engine arguments of the tests, beyond those that every model has."""
 
 _HEARS = {
-    # audio tokens per second and seconds heard, as in data_specs/music_llms.yaml
+    # audio tokens per second and seconds heard, as in data_specs/presets/music_llms.yaml
     "audioflamingo3": (25.0, 600.0),
     "music_flamingo": (25.0, 600.0),
     "qwen2_audio": (25.0, 30.0),
