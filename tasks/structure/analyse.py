@@ -66,7 +66,7 @@ def analyse(
     samples = spectrum.levelled(samples.astype(np.float32, copy=False))
     spectra = spectrum.measure(samples)
     rises = onsets.detect(spectra.log_mel_FM)
-    onset_F = onsets.onset_frames(rises.strength_F)
+    onset_F = onsets.onset_frames(rises)
     chroma = pitch.chroma(samples)
     pulse = rhythm.take(given.beats, rises, duration_s) if given.beats else rhythm.hear(rises, onset_F, chroma)
     edges_s = bars.bar_edges(pulse.downbeats_s, duration_s)

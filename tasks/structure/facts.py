@@ -34,6 +34,10 @@ _LEAST_KEY_CONFIDENCE = 0.1
 _QUIETEST_DB = -60.0
 _EDGE_SHARE = 0.2
 """An intro or outro is at most this share of the track."""
+_SOUNDING = 1e-4
+"""Of the track's mean power: 40 dB below it a frame is silent."""
+_SILENT_SHARE = 0.95
+"""Of its frames; then a section is called silence, and has neither colour nor bass."""
 
 Reals = NDArray[np.float64]
 
@@ -109,9 +113,13 @@ def _section(
     spectrum = measured.spectrum
     begin = min(round(start_s * FRAME_RATE_HZ), len(spectrum.power_F) - 1)
     frames = slice(begin, max(round(end_s * FRAME_RATE_HZ), begin + 1))
-    power = float(spectrum.power_F[frames].mean(dtype=np.float64))
     track_power = float(spectrum.power_F.mean(dtype=np.float64))
-    sounding = spectrum.centroid_F[frames][spectrum.power_F[frames] > 1e-4 * track_power]
+    sounds_F = spectrum.power_F[frames] > _SOUNDING * track_power
+    is_silent = float(np.mean(sounds_F)) <= 1 - _SILENT_SHARE
+    # The windows at the ends of a silence reach into its neighbours.
+    power_F = spectrum.power_F[frames][~sounds_F] if is_silent else spectrum.power_F[frames]
+    power = float(power_F.mean(dtype=np.float64))
+    centroid_F = spectrum.centroid_F[frames][sounds_F]
     beats = measured.beats_s[_inside(measured.beats_s, start_s, end_s)]
     num_onsets = int(np.count_nonzero(_inside(measured.onset_times_s, start_s, end_s)))
     bass_power = float(spectrum.bass_power_F[frames].mean(dtype=np.float64))
@@ -119,7 +127,7 @@ def _section(
     return Section(
         start_s=round(start_s, 2),
         end_s=round(end_s, 2),
-        label=label,
+        label="silence" if is_silent else label,
         letter=segmentation.letters[place],
         variant=0,  # needs all sections, see ``describe``
         letter_confidence=round(segmentation.letter_confidences[place], 2),
@@ -127,9 +135,9 @@ def _section(
         num_bars=last - first,
         loudness_db=round(max(10 * math.log10(max(power, 1e-12) / track_power), _QUIETEST_DB), 1),
         onset_rate_hz=round(num_onsets / max(end_s - start_s, 1e-3), 2),
-        brightness_hz=round(float(np.median(sounding)) if len(sounding) else 0.0, -1),
+        brightness_hz=0.0 if is_silent else round(float(np.median(centroid_F)), -1),
         percussion=round(float(np.mean(is_struck(measured.onsets, beats))) if len(beats) else 0.0, 2),
-        bass=round(bass_power / power if power > 1e-12 else 0.0, 2),
+        bass=0.0 if is_silent else round(bass_power / power, 2),
         chords=chords,
         chords_confidence=chords_confidence,
         key=key,

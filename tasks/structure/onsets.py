@@ -22,6 +22,11 @@ LAG_FRAMES = 3
 _LOW_HZ, _HIGH_HZ, _TOP_HZ = 200.0, 3_000.0, 6_500.0
 _MIDDLE_HZ = (400.0, 2_500.0)
 _BLOCK_FRAMES = 8192
+_LEAST_STEP = 0.4
+"""Above the mean of 0.4 s that an onset stands out, in deviations."""
+_LEAST_RISE = 0.02
+"""The same in natural-log units. Where nothing is struck, a deviation is so small that the grain of a held sound
+passes for onsets: rendered ambient songs came out at twice their notes, others at .8 of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +35,8 @@ class Onsets:
 
     strength_F: Floats
     """Mean rise over all bands, less its slow trend, scaled to unit standard deviation."""
+    unit: float
+    """That deviation, in natural-log units."""
     low_F: Floats
     """Mean rise below 200 Hz: bass drum and bass."""
     middle_F: Floats
@@ -64,15 +71,25 @@ def detect(log_mel_FM: Floats) -> Onsets:
         rise = rises(log_mel_FM[begin:stop])[start - begin : stop - begin]
         for curve_F, band in zip(curves, bands, strict=True):
             curve_F[start:stop] = rise[:, band].mean(axis=1)
-    strength = _without_trend(curves[0])
-    return Onsets(strength_F=strength, low_F=curves[1], middle_F=curves[2], high_F=curves[3], top_F=curves[4])
+    above = _without_trend(curves[0])
+    unit = max(float(above.std()), 1e-6)
+    return Onsets(
+        strength_F=above / np.float32(unit),
+        unit=unit,
+        low_F=curves[1],
+        middle_F=curves[2],
+        high_F=curves[3],
+        top_F=curves[4],
+    )
 
 
-def onset_frames(strength_F: Floats) -> NDArray[np.int64]:
+def onset_frames(onsets: Onsets) -> NDArray[np.int64]:
     """Frames ``[O]`` of single onsets: local maxima that stand out, at least 50 ms apart (Boeck 2012)."""
     reach = round(0.05 * FRAME_RATE_HZ)
+    strength_F = onsets.strength_F
     is_peak = strength_F >= maximum_filter1d(strength_F, 2 * reach + 1)
-    stands_out = strength_F > uniform_filter1d(strength_F, round(0.4 * FRAME_RATE_HZ)) + 0.4
+    least = max(_LEAST_STEP, _LEAST_RISE / onsets.unit)
+    stands_out = strength_F > uniform_filter1d(strength_F, round(0.4 * FRAME_RATE_HZ)) + least
     frames = np.flatnonzero(is_peak & stands_out)
     return frames[np.diff(frames, prepend=-reach - 1) > reach]
 
@@ -85,6 +102,5 @@ def near_beats(curve_F: Floats, beats_s: NDArray[np.float64], reach_s: float) ->
 
 
 def _without_trend(curve_F: Floats) -> Floats:
-    """The curve above its mean over a second, at unit standard deviation."""
-    above = np.maximum(curve_F - uniform_filter1d(curve_F, round(FRAME_RATE_HZ)), 0)
-    return (above / max(float(above.std()), 1e-6)).astype(np.float32)
+    """The curve above its mean over a second."""
+    return np.maximum(curve_F - uniform_filter1d(curve_F, round(FRAME_RATE_HZ)), 0)

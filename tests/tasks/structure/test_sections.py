@@ -99,6 +99,18 @@ def test_intro_and_outro_are_short_and_never_return(letters: str, borders_s: lis
     assert list(facts.position_labels(tuple(letters), np.array(borders_s, dtype=float))) == labels
 
 
+def test_a_long_rest_is_silence_and_its_neighbours_are_not() -> None:
+    loop = blocks.chord_loop(0, "major")
+    rest = np.zeros(30 * blocks.RATE_HZ, dtype=np.float32)
+    structure = analyse(np.concatenate([loop, loop, rest, loop]), "t", StructureSettings())
+    begins_s = 2 * len(loop) / blocks.RATE_HZ
+    silent = [section for section in structure.sections if section.label == "silence"]
+    assert len(silent) == 1
+    assert (silent[0].start_s, silent[0].end_s) == pytest.approx((begins_s, begins_s + 30), abs=1.5)
+    assert (silent[0].loudness_db, silent[0].brightness_hz, silent[0].bass) == (-60.0, 0.0, 0.0)
+    assert all(section.brightness_hz > 0 for section in structure.sections if section.label != "silence")
+
+
 def _struck(high_hz: float, gain: float) -> np.ndarray:
     """Which beats of a chord loop count as struck once noise above ``high_hz`` is played on every other one."""
     loop = blocks.chord_loop(0, "major")
