@@ -21,8 +21,21 @@ import pandas as pd
 
 from data_specs.outcomes import ok
 from data_specs.publish import publish_bytes
-from data_specs.records import AudioFacts, Caption, Features, Fingerprint, Harvest, Recording, Sample, Structure
+from data_specs.records import (
+    Attributes,
+    AudioFacts,
+    Caption,
+    Features,
+    Fingerprint,
+    Harvest,
+    Recording,
+    Sample,
+    SectionCaption,
+    Structure,
+)
 from tasks.build import Build, BuildConfig, build, open_build
+from tasks.caption.assemble import assemble
+from tasks.caption.draft import Draft
 from tasks.engine.dataset_stage import dataset_key
 from tasks.engine.parts import PartInfo, Parts, Row, write_part
 from tasks.engine.schedule import AnyStage
@@ -38,6 +51,7 @@ def record(stage: str, track_id: str, partition: str) -> object:
     levels = {"loudness_lufs": -14.0, "peak_dbfs": -1.0, "silence_ratio": 0.0, "longest_silence_s": 0.0}
     levels |= {"loudness_range_lu": 6.0, "side_db": -9.0, "container_duration_s": 288.0, "gap_s": 0.0}
     rhythm = {"tempo_bpm": 120.0, "tempo_confidence": 1.0, "tempo_alternatives": (), "beats_per_bar": 4}
+    rhythm |= {"meter_confidence": 1.0}
     match stage:
         case "harvest":
             return Harvest(track_id=track_id, file=f"harvest/{track_id}", sha256="0" * 64, num_bytes=1, container="m4a")
@@ -46,11 +60,11 @@ def record(stage: str, track_id: str, partition: str) -> object:
             return AudioFacts(track_id=track_id, duration_s=288.0, bandwidth_hz=16e3, **audio, **levels, **source)
         case "structure":
             where = {"engine": "none", "duration_s": 288.0, "beats_s": (), "downbeats_s": (), "tuning_cents": 0.0}
+            where |= {"tuning_confidence": 1.0, "chords": ()}
             more = {"key": "C major", "key_confidence": 1.0, "sections": (), "sections_confidence": 0.0}
             return Structure(track_id=track_id, **where, **rhythm, **more)
         case "caption":
-            texts = {"global_text": "x", "sections": (), "long_text": "word " * 256, "clock_free_text": "x"}
-            return Caption(track_id=track_id, captioner="none", num_words=256, **texts)
+            return _caption(track_id)
         case "fingerprint":
             return Fingerprint(track_id=track_id, algorithm="none", values=())
         case "duplicates":
@@ -60,10 +74,17 @@ def record(stage: str, track_id: str, partition: str) -> object:
             place = {"file": f"features/{partition}.npy", "offset": 0, "num_seconds": 288}
             return Features(track_id=track_id, dim=160, encoder="none", **place)
     about = {"source": "urls", "url": "https://example.org", "title": None, "artist": None, "license": None}
-    about |= {"channel": None, "cluster": track_id}
+    about |= {"channel": None, "cluster": track_id, "captioner": "none", "caption_model": None}
     size = {"index": 0, "duration_s": 288.0, "num_words": 256, "num_sections": 9, "audio_num_bytes": 1}
     facts = {"caption": "word " * 256, "audio_sha256": "0" * 64, "labels": (), "tempo_bpm": 120.0, "key": "C major"}
     return Sample(track_id=track_id, split=partition[:-6], shard=f"{partition}.tar", **about, **size, **facts)
+
+
+def _caption(track_id: str) -> Caption:
+    whole = {"start_s": 0.0, "end_s": 288.0, "label": "section", "letter": "A", "writer": "rules"}
+    section = SectionCaption(description="word " * 200, **whole)
+    draft = Draft(global_text="word " * 56, attributes=Attributes(), sections=(section,), anchored=True)
+    return assemble(track_id, draft, captioner="none", model=None, prompt=None, version=0, seed=0)
 
 
 class _Pretend:

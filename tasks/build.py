@@ -205,6 +205,7 @@ def open_build(config: BuildConfig) -> Iterator[Build]:
                 log=workspace.root / "vllm.log",
                 stopped=pools.stopped,
                 on_event=lambda text: run.on_detail(text),
+                retries=lambda reason: matches(reason, retry),
             )
         )
         stages = stages_of(spec, network, Orders.of(workspace.orders), captioner, forgotten)

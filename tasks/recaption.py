@@ -14,7 +14,7 @@ from tasks.build import BuildConfig
 from tasks.caption.orders import NO_ORDER, Order, read_orders, write_orders
 from tasks.caption.query import parse_query
 from tasks.engine.errors import BuildError
-from tasks.stages import settings_name
+from tasks.stages import settings_of
 
 EXAMPLES = 5
 _COLUMNS = (
@@ -41,7 +41,6 @@ def recaption(config: BuildConfig, queries: Sequence[str], *, dry_run: bool = Fa
         raise BuildError(f"no finished build in {workspace.root}: {workspace.captions.name} is not there; build first")
     with workspace.locked():
         orders = read_orders(workspace.orders)
-        now = settings_name(spec.caption)
         ordered_at = datetime.now(UTC).isoformat(timespec="seconds")
         found, num_standing, num_rows = [], 0, 0
         for row in _rows(workspace.captions):
@@ -52,7 +51,7 @@ def recaption(config: BuildConfig, queries: Sequence[str], *, dry_run: bool = Fa
                 found.append(track_id)
                 version = (row["version"] if row["version"] is not None else order.version) + 1
                 order = Order(track_id=track_id, version=version, query=query.text, ordered_at=ordered_at)
-            elif row["status"] == "ok" and row["settings"] != now:
+            elif row["status"] == "ok" and row["settings"] != settings_of(track_id, spec.caption):
                 order = replace(order, standing=row["settings"])
                 num_standing += 1
             if order.version or order.standing:

@@ -159,7 +159,7 @@ class CaptionStage(KeepsRows):
         return [settings_name(self.caption), self.orders.sha256, table]
 
     def basis(self, known: Known) -> Any:
-        return self._basis(known, settings_name(self.caption))
+        return self._basis(known, settings_of(known.track.track_id, self.caption))
 
     def standing(self, known: Known) -> Any:
         standing = self.orders[known.track.track_id].standing
@@ -167,10 +167,8 @@ class CaptionStage(KeepsRows):
 
     def _basis(self, known: Known, settings: str) -> Any:
         assert known.audio and known.structure
-        track_id = known.track.track_id
-        imported = track_identity(track_id, self.caption) if isinstance(self.caption, ImportCaptions) else None
-        inputs = [identity_fields(known.audio), identity_fields(known.structure), imported]
-        return [settings, self.orders[track_id].version, *inputs]
+        version = self.orders[known.track.track_id].version
+        return [settings, version, identity_fields(known.audio), identity_fields(known.structure)]
 
     def process(self, known: Known, workspace: Path) -> Outcome[Caption]:
         assert known.audio and known.structure and self.captioner
@@ -178,7 +176,8 @@ class CaptionStage(KeepsRows):
         outcome = self.captioner.caption(known.audio, known.structure, version, workspace)
         if outcome.record is None:
             return outcome
-        return replace(outcome, record=replace(outcome.record, settings=settings_name(self.caption)))
+        settings = settings_of(known.track.track_id, self.caption)
+        return replace(outcome, record=replace(outcome.record, settings=settings))
 
 
 def settings_name(caption: CaptionSettings) -> str:
@@ -187,6 +186,12 @@ def settings_name(caption: CaptionSettings) -> str:
     if isinstance(caption, ModelCaptions):
         return digest("model", plain, caption.music_llm.identity())
     return digest(caption.captioner, plain)
+
+
+def settings_of(track_id: str, caption: CaptionSettings) -> str:
+    """``Caption.settings``: what decides one track's words beside its sound, an imported record included."""
+    name = settings_name(caption)
+    return digest(name, track_identity(track_id, caption)) if isinstance(caption, ImportCaptions) else name
 
 
 def stages_of(

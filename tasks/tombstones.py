@@ -24,6 +24,7 @@ from data_specs.outcomes import failed
 from data_specs.publish import publish_bytes
 from data_specs.reasons import Reason
 from tasks.caption.generate.answers import Answers
+from tasks.caption.orders import read_orders, write_orders
 from tasks.engine.errors import BuildError
 from tasks.engine.parts import Row, read_rows, write_part
 from tasks.engine.stage import RECORD_TYPES
@@ -102,6 +103,9 @@ def _purge(workspace: Workspace, ids: frozenset[str]) -> None:
     for stage in (*RECORD_TYPES, *_PACKED):
         for path in list((workspace.root / stage).glob("*-*-*.parquet")):
             _purge_part(path, stage, ids, workspace)
+    orders = read_orders(workspace.orders)
+    if not ids.isdisjoint(orders):
+        write_orders(workspace.orders, {i: order for i, order in orders.items() if i not in ids})
     if workspace.answers.exists():
         with Answers(workspace.answers) as answers:
             answers.forget(ids)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -85,6 +86,27 @@ def test_captions_of_other_settings_stand_until_they_are_asked_for(copy: tuple[P
     last = captions(work)
     assert {i for i in before if last[i]["settings"] == last[first]["settings"]} == {first, second}
     assert last[first] == after[first]
+
+
+@pytest.mark.parametrize("to_import", [True, False], ids=["to import", "from import"])
+def test_imported_captions_stand_too(copy: tuple[Path, Path], tmp_path: Path, *, to_import: bool) -> None:
+    spec, work = copy
+    for track_id, row in captions(work).items():
+        parts = {"0-100": {"func": "Song", "text": row["clock_free_text"]}}
+        (tmp_path / "imported").mkdir(exist_ok=True)
+        (tmp_path / "imported" / f"{track_id}.json").write_text(json.dumps(parts))
+    imported = changed(spec, tmp_path / "i.yaml", captioner="import", path=str(tmp_path / "imported"), min_words=0)
+    one, other = (spec, imported) if to_import else (imported, spec)
+    run(one, work)
+    before = captions(work)
+    chosen = next(track_id for track_id in sorted(before) if before[track_id]["status"] == "ok")
+    said = recaption(config(other, work), [f"track = {chosen}"])
+    assert "stand as they are" in said
+    run(other, work)
+    after = captions(work)
+    standing = {i for i in before if before[i]["status"] == "ok"} - {chosen}
+    assert standing and all(after[i] == before[i] for i in standing)
+    assert after[chosen]["captioner"] != before[chosen]["captioner"]
 
 
 def test_without_an_order_changed_settings_write_everything_anew(copy: tuple[Path, Path], tmp_path: Path) -> None:

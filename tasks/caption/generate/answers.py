@@ -1,7 +1,6 @@
 """What a model has answered, in one SQLite file of the workspace: no question is asked twice.
 
-An answer is stored before anybody uses it, so a build that is killed goes on with those it has. Processes
-and threads may share the file (write-ahead log, one connection per thread).
+An answer is stored before anybody uses it, so a build that is killed goes on with those it has.
 """
 
 from __future__ import annotations
@@ -28,11 +27,23 @@ CREATE TABLE IF NOT EXISTS answers (
 );
 CREATE INDEX IF NOT EXISTS answers_by_track ON answers (track_id);
 """
+_DAMAGED = (
+    "it is damaged, or no store of this version: move it and the files of its name with -wal and -shm away; what "
+    "has no caption yet is then asked again"
+)
+_FIXES = {
+    "SQLITE_FULL": "the disk is full: free some space, then run the same command again",
+    "SQLITE_BUSY": "another process holds it: end that one",
+    "SQLITE_CORRUPT": _DAMAGED,
+    "SQLITE_NOTADB": _DAMAGED,
+    "SQLITE_ERROR": _DAMAGED,
+    "SQLITE_CANTOPEN": "it and its folder must be writable, and on a disk of this machine",
+}
 _T = TypeVar("_T")
 
 
 class Answers:
-    """The open store; a context manager.
+    """The open store; a context manager. Threads share it.
 
     Raises:
         BuildError: the file cannot be made, read or written.
@@ -40,14 +51,29 @@ class Answers:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._own = threading.local()
         self._guard = threading.Lock()
-        self._connections: list[sqlite3.Connection] = []
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise operator_error(error) or self._unusable(error) from error
-        self._do(lambda connection: connection.executescript(_SCHEMA))
+        try:
+            self._connection = sqlite3.connect(
+                path, timeout=LOCKED_WITHIN_S, isolation_level=None, check_same_thread=False
+            )
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+        try:
+            self._do(self._prepare)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    @staticmethod
+    def _prepare(connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA journal_mode = WAL").fetchall()
+        # Of a process that is killed nothing is lost; of a machine that loses power the last answers may be.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.executescript(_SCHEMA)
 
     def get(self, key: str) -> Answer | None:
         """The answer to the question of this key, if there is one."""
@@ -77,6 +103,10 @@ class Answers:
             )
         )
 
+    def remove(self, keys: Iterable[str]) -> None:
+        """These questions may be asked again."""
+        self._do(lambda connection: connection.executemany("DELETE FROM answers WHERE key = ?", [(k,) for k in keys]))
+
     def forget(self, track_ids: Iterable[str]) -> int:
         """Remove the answers about these tracks, so that nothing of them stays in the file; how many there were."""
 
@@ -94,30 +124,15 @@ class Answers:
 
     def _do(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         try:
-            return work(self._connection())
+            with self._guard:
+                return work(self._connection)
         except sqlite3.Error as error:
             raise self._unusable(error) from error
 
-    def _connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._own, "connection", None)
-        if connection is None:
-            connection = sqlite3.connect(
-                self._path, timeout=LOCKED_WITHIN_S, isolation_level=None, check_same_thread=False
-            )
-            with self._guard:
-                self._connections.append(connection)
-            connection.execute("PRAGMA journal_mode = WAL").fetchall()
-            # Of a process that is killed nothing is lost; of a machine that loses power the last answers may be.
-            connection.execute("PRAGMA synchronous = NORMAL")
-            self._own.connection = connection
-        return connection
-
     def close(self) -> None:
-        """Close the connections of all threads, none of which may use them any more."""
+        """Nobody may use it any more."""
         with self._guard:
-            for connection in self._connections:
-                connection.close()
-            self._connections.clear()
+            self._connection.close()
 
     def __enter__(self) -> Answers:
         return self
@@ -126,10 +141,9 @@ class Answers:
         self.close()
 
     def _unusable(self, error: Exception) -> BuildError:
-        return BuildError(
-            f"cannot use the store of answers {self._path}: {error}. Its folder must be writable and on a disk of this "
-            "machine; a damaged file can be removed, then the model is asked again"
-        )
+        name = getattr(error, "sqlite_errorname", "")
+        fix = next((fix for start, fix in _FIXES.items() if name.startswith(start)), _FIXES["SQLITE_CANTOPEN"])
+        return BuildError(f"cannot use the store of answers {self._path}: {error}; {fix}")
 
 
 class Remembering:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -27,15 +28,20 @@ def history(config: BuildConfig, track_id: str) -> str:
     if not versions:
         raise BuildError(f"no caption of {track_id!r} in {workspace.root}/caption; ids stand in captions.parquet")
     current = _current(workspace, track_id)
-    return "\n\n".join(_block(row, written_at, row.row_key == current) for written_at, row in versions)
+    return "\n\n".join(_block(row, written_at, row.identity == current) for written_at, row in versions)
 
 
 def _current(workspace: Workspace, track_id: str) -> str | None:
-    """Key of the row that the last finished build took."""
+    """Identity of the row that the last finished build took."""
     if not workspace.captions.exists():
         return None
-    table = pq.read_table(workspace.captions, columns=["row_key"], filters=ds.field("track_id") == track_id)
-    return table["row_key"][0].as_py() if len(table) else None
+    rows = _rows(workspace.captions, track_id)
+    return rows[0].identity if rows else None
+
+
+def _rows(path: Path, track_id: str) -> list[Row]:
+    table = pq.read_table(path, schema=part_schema(Caption), filters=ds.field("track_id") == track_id)
+    return [Row.from_dict(Caption, values) for values in table.to_pylist()]
 
 
 def _versions(workspace: Workspace, track_id: str) -> Iterator[tuple[datetime, Row]]:
@@ -45,11 +51,10 @@ def _versions(workspace: Workspace, track_id: str) -> Iterator[tuple[datetime, R
     for path in paths:
         written_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         try:
-            table = pq.read_table(path, schema=part_schema(Caption), filters=ds.field("track_id") == track_id)
+            rows = _rows(path, track_id)
         except pa.ArrowInvalid:  # somebody damaged it; the next build makes it again
             continue
-        for values in table.to_pylist():
-            row = Row.from_dict(Caption, values)
+        for row in rows:
             if row.identity not in seen:
                 seen.add(row.identity)
                 yield written_at, row

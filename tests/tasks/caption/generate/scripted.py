@@ -91,6 +91,10 @@ class ScriptedServer:
     def texts(self) -> list[str]:
         return [text_of(body) for body in self.bodies]
 
+    def say(self, body: dict[str, Any]) -> Say:
+        """The answer to a request."""
+        return self.script(text_of(body))
+
     def start(self) -> None:
         owner = self
 
@@ -177,7 +181,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.scripted.bodies.append(body)
         self.scripted.enter()
         try:
-            say = self.scripted.script(text_of(body))
+            say = self.scripted.say(body)
             if say.dies:
                 self.scripted.die()
             if self._think(say.after_s):
