@@ -97,7 +97,7 @@ LEADS: dict[str, tuple[str, ...]] = {
 _RETURNS = re.compile(
     r"\b(?:returns?|returning|again|back|repeats?|repeated|once more|recurs|reprises?|goes round|goes on|keeps going"
     r"|stays on|carries on|continues|still|remains|follows at once|more of|same|statement|pass"
-    r"|hearing)\b",
+    r"|hearing|reappears?)\b",
     re.I,
 )
 _FOLDABLE = frozenset(
@@ -105,7 +105,7 @@ _FOLDABLE = frozenset(
     " one two three each every some most another no neither still now what something for from by after before against"
     " section new more less little familiar soft softer loud louder bright dark dense sparse slow fast steady"
     " drums percussion bass guitars strings synths vocals tone texture level loudness colour timbre harmony chords"
-    " music balanced brilliant warm very medium medium-dense busy underneath again onsets silence".split()
+    " music balanced brilliant warm very medium medium-dense busy underneath again onsets silence heard earlier".split()
 )
 _NOTE = re.compile(r"A(?:[ -](?:major|minor|flat|sharp|dorian|mixolydian|phrygian|lydian)\b|[^a-z ])", re.I)
 

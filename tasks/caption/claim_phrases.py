@@ -23,11 +23,15 @@ DOUBTS = re.compile(
 """Negations and hedges: they take back what they stand beside."""
 WITHIN = re.compile(
     r"\b(?:gradual\w*|slowly|steadily|progressive\w*|increasingly|over time|over the course|throughout|little by little"
-    r"|toward\w*|by the end|at the end|near the end|at times|sometimes|occasional\w*|briefly|momentar\w*|for a moment"
+    r"|toward\w*|by the end|at the end|near the end|at times|sometimes|occasional\w*|briefly|momentar\w*"
+    r"|for (?:a|one|two|half a|a few) (?:moments?|bars?|beats?|seconds?|measures?|breath)"
     r"|halfway|midway|mid-section|later|eventually|at first|initially|in places|more and more|ever)\b",
     _I,
 )
 """Moves inside a section, which were not measured."""
+
+RETURNS = re.compile(r"\b(?:and|before|then|but)(?: \w+)? (?:return(?:s|ing)?|com(?:es?|ing) back|re-?enter\w*)\b", _I)
+"""What drops out and returns is gone for less than the section."""
 
 COMPARED = {
     "first": re.compile(
@@ -176,7 +180,22 @@ KEY = re.compile(
     r"(?!(?<=\bA major|\bA minor) (?!chord|key|scale|triad|tonality|mode|and|or|with|at|in|for|throughout|while|is|to"
     r"|tonal|harmony|loop|pentatonic|blues|progression|on|before|but|then|as|against|from|over)\w)"
 )
+_CHORD_NAMES = rf"{KEY.pattern}(?:(?:,|,? and|,? or|,? then| to|-) {KEY.pattern})*"
+_CHORDS = re.compile(
+    rf"\b[Cc]hords?(?: of| are|:| like| such as)? {_CHORD_NAMES}"
+    rf"|{_CHORD_NAMES}[ -](?:(?:seventh|7th|ninth|6th|bar|power) )?(?:chords?|triads?|arpeggios?)\b"
+)
 _SEMITONES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+
+
+def keys(sentence: str) -> list[str]:
+    """Keys that a sentence names: ``A minor``, but not the chords of ``A minor and F major chords``."""
+    chords = [match.span() for match in _CHORDS.finditer(sentence)]
+    return [
+        match.group()
+        for match in KEY.finditer(sentence)
+        if not any(start <= match.start() and match.end() <= end for start, end in chords)
+    ]
 
 
 def pitch_class(key: str) -> tuple[int, str] | None:

@@ -25,8 +25,8 @@ from tasks.caption.claim_phrases import (
     DOUBTS,
     ELLIPSIS,
     FORMS,
-    KEY,
     METERS,
+    RETURNS,
     SPLIT,
     SUSPENDS,
     TEMPO_CHANGES,
@@ -34,6 +34,7 @@ from tasks.caption.claim_phrases import (
     VOICES,
     WITHIN,
     fractions_of,
+    keys,
     pitch_class,
 )
 
@@ -93,7 +94,7 @@ def claims(sentence: str) -> list[Claim]:
         in_doubt, within = bool(DOUBTS.search(clause)), bool(WITHIN.search(clause))
         for kind, pattern in CHANGES.items():
             for match in pattern.finditer(clause):
-                if in_doubt or within:
+                if in_doubt or within or (kind.endswith("_out") and RETURNS.search(sentence)):
                     continue
                 said_before = True
                 found.append(Claim(kind, "", _reference(clause, reference), match.group()))
@@ -165,8 +166,7 @@ def _numbers(sentence: str) -> Iterator[Claim]:
         yield Claim("bpm", match[1], "", match.group())
     for word, pattern in TEMPO_WORDS.items():
         yield from (Claim("tempo", word, "", match.group()) for match in pattern.finditer(sentence))
-    for match in KEY.finditer(sentence):
-        yield Claim("key", match.group(), "", match.group())
+    yield from (Claim("key", key, "", key) for key in keys(sentence))
     for beats, pattern in METERS.items():
         yield from (Claim("meter", beats, "", match.group()) for match in pattern.finditer(sentence))
 

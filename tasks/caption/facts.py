@@ -22,6 +22,7 @@ KEY_SURE = 0.5
 CHORDS_SURE = 0.5
 CHANGE_SURE = 0.5
 METER_SURE = 0.5
+"""Below, nothing is counted in bars either: with seven eighths to the bar, or a wrong first beat, each count is off."""
 TUNING_SURE = 0.5
 LETTER_SURE = 0.5
 TUNING_STEP_CENTS = 15.0
@@ -96,7 +97,7 @@ class TrackFacts:
     chord_shares: tuple[tuple[str, float], ...]
     """The chords heard most with their shares of the running time; empty where few are sure."""
     chord_s: float | None
-    """Mean length of a chord."""
+    """Mean length of a chord; None where no chord changes."""
     sections: tuple[SectionFacts, ...]
 
     def average(self, value: Callable[[SectionFacts], float | None]) -> float | None:
@@ -112,8 +113,9 @@ class TrackFacts:
 def gather_facts(audio: AudioFacts, structure: Structure) -> TrackFacts:
     """Keep what is finite and sure of both records."""
     sure = structure.tempo_confidence >= TEMPO_SURE
+    meter_sure = sure and structure.meter_confidence >= METER_SURE
     tempo = _measured(structure.tempo_bpm, above=1)
-    sections = tuple(_section_facts(structure, bars_sure=sure))
+    sections = tuple(_section_facts(structure, tempo_sure=sure, meter_sure=meter_sure))
     key_sure = structure.key_confidence >= KEY_SURE and bool(structure.key)
     tuning = _measured(structure.tuning_cents) if structure.tuning_confidence >= TUNING_SURE else None
     lufs = _measured(audio.loudness_lufs)
@@ -124,7 +126,7 @@ def gather_facts(audio: AudioFacts, structure: Structure) -> TrackFacts:
         tempo_bpm=tempo,
         tempo_sure=sure and tempo is not None,
         tempo_alternative=_alternative(structure),
-        beats_per_bar=structure.beats_per_bar if sure and structure.meter_confidence >= METER_SURE else None,
+        beats_per_bar=structure.beats_per_bar if meter_sure else None,
         pulse_steady=len(pulses) >= 2 and max(pulses) / min(pulses) <= 1 + PULSE_SPREAD,
         key=structure.key if key_sure else None,
         tuning_cents=tuning if tuning is not None and abs(tuning) >= TUNING_STEP_CENTS else None,
@@ -200,16 +202,19 @@ def _chord_shares(structure: Structure) -> tuple[tuple[str, float], ...]:
 
 def _chord_length_s(structure: Structure) -> float | None:
     chords = _sure_chords(structure)
-    return sum(chord.end_s - chord.start_s for chord in chords) / len(chords) if chords else None
+    changing = len({chord.name for chord in chords}) > 1
+    return sum(chord.end_s - chord.start_s for chord in chords) / len(chords) if changing else None
 
 
-def _section_facts(structure: Structure, *, bars_sure: bool) -> Iterable[SectionFacts]:
+def _section_facts(structure: Structure, *, tempo_sure: bool, meter_sure: bool) -> Iterable[SectionFacts]:
     totals = Counter(section.letter for section in structure.sections)
     ideas = {letter: rank for rank, letter in enumerate(totals, 1)}
     seen: Counter[str] = Counter()
     for index, section in enumerate(structure.sections):
         seen[section.letter] += 1
-        loop = section.chords if section.chords_confidence >= CHORDS_SURE and "N" not in section.chords else ()
+        # A loop has a chord a bar: where a clear pulse fits no meter, its chords are cut in the wrong places.
+        loop_sure = section.chords_confidence >= CHORDS_SURE and (meter_sure or not tempo_sure)
+        loop = section.chords if loop_sure and "N" not in section.chords else ()
         yield SectionFacts(
             index=index,
             letter=section.letter,
@@ -217,7 +222,7 @@ def _section_facts(structure: Structure, *, bars_sure: bool) -> Iterable[Section
             start_s=section.start_s,
             end_s=section.end_s,
             share=(section.end_s - section.start_s) / structure.duration_s,
-            bars=section.num_bars if bars_sure and section.num_bars >= 1 else None,
+            bars=section.num_bars if meter_sure and section.num_bars >= 1 else None,
             level_db=_measured(section.loudness_db),
             rate_hz=_measured(section.onset_rate_hz, above=0),
             brightness_hz=_measured(section.brightness_hz, above=20),
@@ -229,7 +234,7 @@ def _section_facts(structure: Structure, *, bars_sure: bool) -> Iterable[Section
             idea=ideas[section.letter],
             letter_sure=section.letter_confidence >= LETTER_SURE,
             variant=section.variant,
-            pulse_bpm=_pulse(structure, section) if bars_sure else None,
+            pulse_bpm=_pulse(structure, section) if tempo_sure else None,
             changes=_sure(section.changes) if index else (),
             measured=section,
         )

@@ -112,6 +112,9 @@ RULES: dict[str, Rule] = {
     "function_name": _error(
         by_sentence("function_name"), "form parts of the analysis' labels only", "replaced by 'section'"
     ),
+    "section_number": _error(
+        by_sentence("section_number"), "no section by its number", "replaced by 'an earlier section' and such"
+    ),
     "vocals": _error(text_rules.vocals, "not sung and instrumental at once", "'instrumental' is dropped"),
     "duplicate_sentence": _error(text_rules.duplicate_sentence, "each sentence once", "the second one is dropped"),
     "repetition": _error(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import product
 
 from data_specs.leads import clock as clock
 from data_specs.leads import words as words
@@ -17,6 +19,8 @@ _ONES = (
 _TENS = "zero ten twenty thirty forty fifty sixty seventy eighty ninety".split()
 _ORDINALS = {"one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth", "nine": "ninth"}
 _ORDINALS["twelve"] = "twelfth"
+
+_ALTERNATIVES = re.compile(r"\[([^\[\]]*)\]")
 
 
 def cardinal(number: int) -> str:
@@ -105,13 +109,17 @@ class Phrasebook:
         return _digest("\x1f".join([self._seed, *map(str, parts)]))
 
     def pick(self, slot: str, **values: object) -> str:
-        """A wording of ``slot``, filled with ``values``."""
+        """A wording of ``slot``, filled with ``values``: ``[a|b]`` becomes one of the two."""
         fewest = min(self._used[slot, phrase] for phrase in self._phrases[slot])
-        filled = {p: p.format(**values) for p in self._phrases[slot] if self._used[slot, p] == fewest}
-        best = min(filled, key=lambda phrase: (self._echo(filled[phrase]), self.rank(slot, phrase)))
-        self._used[slot, best] += 1
-        self._said.update(_grams(filled[best]))
-        return filled[best]
+        least = [phrase for phrase in self._phrases[slot] if self._used[slot, phrase] == fewest]
+        filled = {variant: (variant.format(**values), p) for p in least for variant in variants(p)}
+        # Said at its own choice already, and equal whatever the wording: else wordings without it would be preferred.
+        own = {gram for value in values.values() for gram in _grams(f"{value}")}
+        best = min(filled, key=lambda variant: (self._echo(filled[variant][0], own), self.rank(slot, variant)))
+        text, phrase = filled[best]
+        self._used[slot, phrase] += 1
+        self._said.update(_grams(text))
+        return text
 
     def once(self, line: str) -> bool:
         """Whether there is a line and it was not asked about before: a second one would be a repetition."""
@@ -119,8 +127,15 @@ class Phrasebook:
         self._lines.add(line)
         return new
 
-    def _echo(self, text: str) -> int:
-        return sum(self._said[gram] for gram in _grams(text))
+    def _echo(self, text: str, own: set[tuple[str, ...]]) -> int:
+        return sum(self._said[gram] for gram in _grams(text) if gram not in own)
+
+
+@lru_cache(maxsize=4096)
+def variants(phrase: str) -> tuple[str, ...]:
+    """Every way to choose among ``[a|b]`` in a phrase."""
+    parts = [part.split("|") if index % 2 else [part] for index, part in enumerate(_ALTERNATIVES.split(phrase))]
+    return tuple(map("".join, product(*parts)))
 
 
 @lru_cache(maxsize=4096)

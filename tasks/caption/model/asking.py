@@ -11,7 +11,7 @@ from data_specs.records import AudioFacts
 from data_specs.spec import ModelCaptions
 from tasks.caption.generate.request import Answer, AudioSpan, GenerationError, Generator, Request
 from tasks.caption.model.parse import Parsed, Wanted, parse_answer
-from tasks.caption.model.prompt import Question
+from tasks.caption.model.prompt import Question, without_instructions
 from tasks.caption.model.windows import Window, spare_tokens
 
 AUDIO_TOKENS_SLACK = 2
@@ -55,11 +55,23 @@ class Conversation:
         self.answers.append(request.key)
         if heard is not None:
             self._check_heard(answer, heard)
-        parsed = parse_answer(answer.text, wanted)
+        parsed = self._own_words(parse_answer(answer.text, wanted))
         self.num_refused += "refusal" in parsed.flaws
         if answer.finish == "length":
             parsed = replace(parsed, flaws=(*parsed.flaws, "length"))
         return parsed
+
+    def _own_words(self, parsed: Parsed) -> Parsed:
+        """Without sentences of the prompt."""
+        version = self.settings.prompt
+        kept = replace(
+            parsed,
+            descriptions={i: without_instructions(version, text) for i, text in parsed.descriptions.items()},
+            global_text=without_instructions(version, parsed.global_text),
+        )
+        if kept == parsed:
+            return parsed
+        return replace(kept, flaws=(*kept.flaws, "prompt_echo"), repairs=(*kept.repairs, "drop_sentence:prompt_echo"))
 
     @property
     def total_heard_s(self) -> float | None:

@@ -29,7 +29,9 @@ CUTS: dict[str, tuple[re.Pattern[str], ...]] = {
     ),
     "key": (
         re.compile(
-            rf"(?<!\bis)(?<!\bare)(?<!\bstays)(?<!\bwritten)\s*,?\s+in (?:the key of )?(?-i:{KEY.pattern})(?: key)?", _I
+            rf"(?<!\bis)(?<!\bare)(?<!\bstays)(?<!\bwritten)\s*,?\s+in (?:the key of )?(?-i:{KEY.pattern})(?: key)?"
+            r"(?! (?:pentatonic|blues|scales?|harmony|mode|and|or|to|then)\b)",
+            _I,
         ),
         re.compile(rf"\s*\((?:in )?(?-i:{KEY.pattern})\)", _I),
     ),
@@ -39,7 +41,11 @@ CUTS: dict[str, tuple[re.Pattern[str], ...]] = {
     ),
     "recording_quality": (
         re.compile(
-            r"\b(?:low|poor|bad|high|good|amateur)[ -](?:audio[ -]|sound[ -])?(?:quality|fidelity) (?=[a-z])", _I
+            # Before the noun that it belongs to: "of poor quality and loud" has none.
+            r"(?<!of )(?<!in )(?<!is )\b(?:low|poor|bad|high|good|amateur)[ -](?:audio[ -]|sound[ -])?"
+            r"(?:quality|fidelity) (?=[a-z])(?!(?:and|but|or|of|with|in|on|as|to|at|for|from|that|which|while|due"
+            r"|because|is|are|was|were|has|makes?)\b)",
+            _I,
         ),
     ),
     "usage_speculation": (

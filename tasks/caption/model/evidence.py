@@ -16,13 +16,13 @@ from data_specs.scope import sentences
 _WORDS = {
     # instruments; a family is named by any of its members
     "guitar": r"guitars?|guitarists?|strum\w*|power chords?",
-    "bass": r"bass(?:es|line|lines)?|sub-?bass|low end",
+    "bass": r"bass(?:es|line|lines)?|contrabass\w*|sub-?bass|low end",
     "drums": r"drum\w*|percuss\w+|kicks?(?! in)|snares?|hi-?hats?|cymbals?|toms?|backbeat|four-on-the-floor",
     "hand percussion": r"congas?|bongos?|tambourines?|shakers?|maracas|djembes?|tablas?|castanets|cowbells?",
     "piano": r"pianos?|pianists?|keyboards?|rhodes|clavinet",
     "organ": r"organs?|hammond|harmonium|accordions?",
     "synthesizer": r"synth\w*|pads?|arpeggiat\w+|sequencers?|electronic\w*",
-    "strings": r"strings?|violins?|violas?|cellos?|fiddles?|orchestra\w*|double bass|contrabass",
+    "strings": r"strings?|violins?|violas?|cellos?|fiddles?|orchestra\w*",
     "plucked": r"harps?|banjos?|mandolins?|ukuleles?|lutes?|sitars?|kotos?|ouds?|zithers?|dulcimers?",
     "brass": r"brass|trumpets?|trombones?|tubas?|horns?|cornets?|flugelhorns?|fanfares?",
     "saxophone": r"sax(?:es|ophones?|ophonists?)?",

@@ -20,7 +20,7 @@ from tasks.caption.model.spans import tile
 from tasks.caption.model.tidy import finished, normalised, plain, shortened, unlooped
 from tasks.caption.validate import in_order
 from tasks.caption.validation.record_rules import MAX_ATTRIBUTE_CHARACTERS, MAX_ATTRIBUTES, attribute_faults
-from tasks.caption.validation.sentence_rules import SENTENCE_RULES, Place, renamed, vocal_conflicts
+from tasks.caption.validation.sentence_rules import SENTENCE_RULES, Place, renamed, unnumbered, vocal_conflicts
 from tasks.caption.validation.text_rules import (
     MAX_REPETITION,
     alike_pairs,
@@ -186,16 +186,20 @@ def _sifted(index: int, text: str, draft: Draft, work: _Work) -> str:
     return " ".join(sentence for sentence in kept if sentence)
 
 
+_RENAMES: dict[str, Callable[[str, Place], str | None]] = {"function_name": renamed, "section_number": unnumbered}
+
+
 def _mended_sentence(sentence: str, place: Place, work: _Work) -> str:
     for rule, find in SENTENCE_RULES.items():
         if find(sentence, place) is None:
             continue
         work.flaws.add(rule)
-        mended = renamed(sentence, place) if rule == "function_name" else cut(rule, sentence)
+        rename = _RENAMES.get(rule)
+        mended = rename(sentence, place) if rename else cut(rule, sentence)
         if mended is None or find(mended, place) is not None:
             work.add("drop_sentence", rule)
             return ""
-        work.add("rename" if rule == "function_name" else "cut", rule)
+        work.add("rename" if rename else "cut", rule)
         sentence = mended
     return sentence
 

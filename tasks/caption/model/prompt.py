@@ -17,6 +17,7 @@ from string import Template
 from typing import Any
 
 from data_specs.records import LABELS, VOCALS, Attributes, AudioFacts, Structure
+from data_specs.scope import sentences
 from data_specs.spec import SpecError
 from tasks.caption.bands import TEMPO
 from tasks.caption.facts import gather_facts
@@ -33,13 +34,15 @@ from tasks.caption.model.schema import (
 from tasks.caption.model.shuffle import shuffled
 from tasks.caption.model.told import section_facts, song_facts
 from tasks.caption.model.windows import Window
-from tasks.caption.wording import clock, listed
+from tasks.caption.wording import clock, listed, words
 
 PROMPTS = Path(__file__).with_name("prompts")
 NOTE_WORDS = 24
 NOTE_GLOBAL_WORDS = 24
 NOTE_CHARACTERS = 600
 """Of the model's own notes that go into the merge, per section."""
+MAX_INSTRUCTED = 0.8
+"""Share of a sentence's 4-grams that stand in the prompt files, from which it is one of theirs."""
 _ANCHORED = ("boundaries", "both", "shuffled")
 _WITH_FACTS = ("facts", "both", "shuffled")
 
@@ -74,6 +77,30 @@ def load_prompts(version: str) -> Mapping[str, Template]:
         known = ", ".join(sorted(path.name for path in PROMPTS.iterdir() if path.is_dir()))
         raise SpecError(f"caption.prompt {version!r}: no such version of the prompt files; there are: {known}")
     return {path.stem: Template(path.read_text(encoding="utf-8").strip()) for path in sorted(folder.glob("*.md"))}
+
+
+def without_instructions(version: str, text: str) -> str:
+    """An answer's text less the sentences of the prompt files: a model that is lost repeats its orders."""
+    for sentence in [sentence for line in text.split("\n") for sentence in sentences(line)]:
+        if _is_instruction(version, sentence):
+            text = text.replace(sentence, "")
+    return text.strip()
+
+
+def _is_instruction(version: str, sentence: str) -> bool:
+    grams = _grams(sentence)
+    return bool(grams) and len(grams & _instructions(version)) >= MAX_INSTRUCTED * len(grams)
+
+
+@functools.cache
+def _instructions(version: str) -> frozenset[tuple[str, ...]]:
+    """All 4-grams of the prompt files; what stands in for a field or a number is one word."""
+    return frozenset().union(*(_grams(template.template) for template in load_prompts(version).values()))
+
+
+def _grams(text: str) -> frozenset[tuple[str, ...]]:
+    tokens = words(re.sub(r"\$\w+|\d[\d.]*", "0", text))
+    return frozenset(zip(tokens, tokens[1:], tokens[2:], tokens[3:], strict=False))
 
 
 class PromptWriter:

@@ -21,6 +21,7 @@ _LINK = re.compile(r"!?\[([^\[\]]{0,200})\]\([^()\s]{0,300}\)")
 _TAG = re.compile(r"</?[A-Za-z][^<>]{0,60}>")
 _EMPHASIS = re.compile(r"\*+|`+|~~+|(?<!\w)_+(?=\w)|(?<=\w)_+(?!\w)|[\[\]{}|\\^]|^#{1,6}\s+|\\n|<[|]?|[|]?>")
 _ENDS = re.compile(r"[.!?][\"')]?$")
+_ABOUT = re.compile(r"[~≈] ?(?=\d)")
 _SPACE = re.compile(r"[^\S\n]+")
 _DANGLING = re.compile(
     r"(?:[,:;(/&-]|\b(?:the|a|an|and|or|but|of|with|to|in|on|at|by|for|from|as|into|that|which|while|its|their|is|are))$",
@@ -32,6 +33,7 @@ def normalised(text: str) -> str:
     """Unicode NFC, straight quotes, single spaces; nothing that is no text. Line breaks stay."""
     text = unicodedata.normalize("NFC", text.encode("utf-8", "ignore").decode("utf-8"))
     text = text.translate(_SAME).replace("\r\n", "\n").replace("\r", "\n")
+    text = _ABOUT.sub("about ", text)
     kept = "".join(c for c in text if is_text(c))
     # Long dashes stay: they are punctuation. Other spaces, such as no-break ones, become one.
     lines = (_SPACE.sub(" ", line).strip() for line in kept.split("\n"))

@@ -46,7 +46,7 @@ def song_facts(facts: TrackFacts) -> list[str]:
     if facts.key is not None and _KEY.fullmatch(facts.key):
         lines.append(f"Key: {facts.key}.")
     if main := _main_music(facts):
-        lines.append(f"Music {main.letter}, the most of it, goes over the chords {'-'.join(main.chords)}.")
+        lines.append(f"The music heard longest, {main.letter}, goes over the chords {'-'.join(main.chords)}.")
     if all(map(_letter_sure, facts.sections)) and len(facts.sections) > 1:
         lines.append(f"Form: {' '.join(map(_music, facts.sections))}; equal letters are the same music.")
     return lines

@@ -14,6 +14,13 @@ _I = re.IGNORECASE
 MAX_FOREIGN_SHARE = 0.1
 """Of a sentence's letters that are not Latin: a name like 尺八 may pass, a sentence may not."""
 
+_ANSWER = (
+    r"(?:descriptions?|captions?|analys[ie]s|breakdown|summary|overview|answer|response|results?|output|json|object)"
+)
+_SCENE = (
+    r"(?:films?|movies?|scenes?|videos?|shows?|games?|commercials?|part(?:y|ies)|dinner|evening|night|day|ceremony)"
+)
+
 PHRASES: dict[str, re.Pattern[str]] = {
     "refusal": re.compile(
         r"\bas an? (?:\w+ )?(?:ai|language model|text-based)\b|\bi(?:'m| am) (?:sorry|unable|not able|an ai)\b"
@@ -26,12 +33,13 @@ PHRASES: dict[str, re.Pattern[str]] = {
         _I,
     ),
     "preamble": re.compile(
-        r"^\W*(?:sure|certainly|of course|ok(?:ay)?|absolutely|great|alright)\b[ ,!.:]"
-        r"|\bhere(?: is|'s| are) (?:an?|the|your|my)\b(?! (?:sections?|music|sound|bass|drums?|percussion|level)\b)"
-        r"|\b(?:analysis|description|caption|breakdown|answer|response) below\b|\bbelow (?:is|are) (?:an?|the)\b"
+        r"^\W*(?:sure|certainly|of course|ok(?:ay)?|absolutely|great|alright)[,!.:]"
+        rf"|\b(?:here(?: is|'s| are)|below (?:is|are)) (?:(?:your|my)\b|(?:an?|the) (?:[\w-]+ ){{0,3}}?{_ANSWER}\b)"
+        rf"|\b{_ANSWER} below\b"
         r"|\bin (?:this|my) (?:response|answer)\b|\blet me know\b|\bhope this helps\b|\bfeel free\b|\bas requested\b"
-        r"|\b(?:i|we)(?:'ll| will|'d| would| can)? (?:hear|think|believe|describe|notice|listened|listen|analy[sz]e"
-        r"|have (?:written|described|analy[sz]ed|listened))\b|\blet(?:'s| us| me)\b",
+        r"|\b(?:i|we)(?:'ll| will|'d| would| can)? (?:think|believe|describe|listened|listen|analy[sz]e"
+        r"|have (?:written|described|analy[sz]ed|listened))\b|\bi(?:'ll| will|'d| would| can)? (?:hear|notice)\b"
+        r"|\blet(?:'s| us| me)\b",
         _I,
     ),
     "prompt_echo": re.compile(
@@ -39,37 +47,46 @@ PHRASES: dict[str, re.Pattern[str]] = {
         r"(?:summari[sz]es|provides|describes|covers|includes|contains)\b|\bprovides a (?:detailed )?analysis\b"
         r"|\btime ?(?:boundaries|stamps?)\b|\bfunctional (?:music )?segments?\b|\bsection table\b"
         r"|\baccording to (?:the|these|your) (?:facts|table|analysis|measurements?|list|notes|data|prompt)\b"
-        r"|\b(?:provided|given|listed|above|following|measured) (?:facts|sections|times|boundaries|measurements|notes"
-        r"|structure|instructions?)\b|\bthe (?:prompt|notes|measurements) (?:say|state|show|indicate|mention|give)s?\b"
-        r"|\b\d+(?:-| to )\d+ words\b|\bword (?:limit|count)\b|\bjson\b|\bthe audio (?:clip|file)\b",
+        r"|\b(?:provided|given|listed|above|following|measured) (?:facts|times|boundaries|measurements|structure"
+        r"|instructions?)\b|\b(?:provided|listed) (?:sections|notes)\b"
+        r"|\bthe (?:prompt|notes|measurements) (?:say|state|show|indicate|mention|give)s?\b"
+        r"|\b\d+ words\b|\bstart:? \d[\d.]*,? end:? \d|\bmusic [A-Z]′*;"
+        r"|\bnotes: none\b|\bword (?:limit|count)\b|\bjson\b|\bthe audio (?:clip|file)\b",
         _I,
     ),
     "debris": re.compile(
         r"[{}\[\]`*<>|\\~^]|\"\w+\" ?:|(?:^|\s)#{1,6}(?: |$)|^\s*[-•+>] |\b[a-z]+_[a-z_]+\b|https?:|www\.|&\w+;"
-        r"|\b(?:null|undefined|NaN)\b|_{2,}|={2,}|-{3,}|\.{4,}|^\W*$",
+        r"|\b(?:null|NaN)\b|_{2,}|={2,}|-{3,}|\.{4,}|^\W*$",
     ),
     "recording_quality": re.compile(
         r"\b(?:low|poor|bad|high|good|amateur|inferior|excellent|mediocre)[ -](?:audio |sound |recording )?"
         r"(?:quality|fidelity)\b|\b(?:audio|recording|sound|production) (?:quality|fidelity)\b"
-        r"|\bquality (?:of the )?(?:audio|recording)\b|\bamateur(?:ish)? recording|\bbackground noise\b|\bin mono\b"
+        r"|\bquality (?:of the )?(?:audio|recording)\b|\bamateur(?:ish)? recording|\bbackground noise\b"
+        r"|(?<!panned )(?<!kept )(?<!summed )(?<!played )(?<!sits )(?<!stays )\bin mono\b"
         r"|\bmono (?:recording|sound|audio)\b|\bpoorly recorded\b"
         r"|\b(?:noisy|poor|bad|old|dated|muffled|live) recording\b"
         r"|\brecording (?:is|sounds|has|seems) (?:\w+ )?(?:noisy|poor|low|bad|dated|old|muffled)\b"
-        r"|\b(?:audio|tape|microphone) (?:hiss|hum|artefacts|artifacts|crackle)\b",
+        r"|\b(?:audio|microphone) (?:hiss|hum|artefacts|artifacts|crackle)\b",
         _I,
     ),
     "usage_speculation": re.compile(
-        r"\b(?:could|may|might|would) (?:also |easily |well |probably )?be (?:playing|played|used|suitable|perfect"
-        r"|ideal|fitting|good|great|featured|heard (?:in|at|on|during|while|as) (?:an?|the|your)\b(?! background))"
+        r"\b(?:could|may|might|would) (?:also |easily |well |probably )?be (?:playing|suitable|perfect|ideal|fitting"
+        r"|good|great|(?:used|featured) (?:in|at|on|for|as|to|during|while|over|when)\b"
+        r"|played (?:for|as|at|during|while)\b|heard (?:in|at|on|as) an?\b|heard (?:in|on) your\b)"
+        r"|\b(?:song|piece|music|track|tune|audio|sound|it|this) (?:could|may|might|would) (?:\w+ )?be"
+        r" (?:played|heard)\b"
         r"|\bcan be (?:played|used|playing|utilised|utilized|featured) (?:in|at|for|as|on|during)\b"
         r"|\b(?:suitable|perfect|ideal|appropriate) (?:for|as|to be)\b|\bwell[- ]suited (?:for|to|as)\b"
-        r"|\byou (?:would|might|could|can|may|'d) (?:hear|expect|find|listen|imagine|play)\b"
-        r"|\b(?:background music|soundtrack|score|backdrop) (?:for|to|of|in) (?:an?|the|any|your)\b",
+        r"|\byou (?:would|might|could|may|'d) (?:hear|expect|find|listen|imagine|play)\b"
+        r"|\byou can (?:expect|find|listen|imagine|play)\b"
+        r"|\b(?:background music|soundtrack|score) (?:for|to|of|in) (?:an?|the|any|your)\b"
+        rf"|\bbackdrop (?:for|to|of|in) (?:any|your|an? (?:[\w-]+ )?{_SCENE})\b",
         _I,
     ),
     "lyrics": re.compile(
-        r"\blyrics\b|\b(?:sing|rap)(?:s|ing)? about\b|\bsung words\b|\bthe words (?:say|are|tell|speak)\b"
-        r"|\"(?!(?:4|four)[ -](?:on|to))[^\"]*\w[^\"\w]+\w[^\"]*\""
+        r"\blyrics\b|\b(?:sing|rap)(?:s|ing)? about\b|\bsung words\b|\bthe words (?:say|are about|tell|speak)\b"
+        r"|(?<![^\s(])\"(?!(?:4|four)[ -](?:on|to)|call[ -](?:and|response)|wall of)"
+        r"[^\"]*\w[^\"\w]*\s[^\"\w]*\w[^\"]*\""
         r"|(?:^|[\s(])'[A-Za-z][^']{6,}[ ,][^']*'(?=[\s.,;:!?)]|$)",
         _I,
     ),

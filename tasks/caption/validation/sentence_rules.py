@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from data_specs.records import Attributes, Structure
 from data_specs.scope import sentences
-from tasks.caption.claim_phrases import BPM, KEY, pitch_class
+from tasks.caption.claim_phrases import BPM, keys, pitch_class
 from tasks.caption.claims import SURE, Verdict, check, claims, is_reading, sure_keys
 from tasks.caption.draft import GLOBAL
 from tasks.caption.validation.case import shown
@@ -36,15 +36,39 @@ _SPAN = re.compile(
     r"(\d+(?:\.\d+)?)[ -](second|minute)s?\b",
     re.I,
 )
-# "chorus" is not to be found inside "pre-chorus"; a chorus effect and a chorus of voices are no form parts.
-_FUNCTION_NAMES = {
-    name: re.compile(
-        rf"(?<![\w-])(?<!effects of ){name}(?:s|es)?\b(?! from\b|[ -](?:effects?|pedals?|laden|of\b|guitar|ensemble"
-        r"|applied)|(?:[ /,]| and )+(?:vibrato|flanger|reverb|tremolo|delay|phaser))",
+_EFFECTS = r"(?:vibrato|flanger|reverb|tremolo|delay|phaser|echo|distortion|compression)"
+_NO_PARTS = {
+    # An effect, or a crowd of voices.
+    "chorus": re.compile(
+        r"\bchorus(?:es)?(?:[ -](?:effects?|pedals?|laden|of\b|guitars?|ensemble|applied)|-(?:drenched|soaked|tinged"
+        r"|treated|heavy|rich)|,? on (?:the|its|an?) (?:[\w-]+ )?(?:guitars?|bass|keys|piano|rhodes|synths?|voice)"
+        rf"|(?:[ /,]| and )+{_EFFECTS})|\beffects of chorus\b"
+        r"|\b(?:male|female|mixed|gospel|operatic|children's|men's|women's) chorus(?:es)?\b"
+        rf"|\b{_EFFECTS}(?:,| and|,? or) (?:a )?(?:\w+ )?chorus\b",
         re.I,
-    )
-    for name in FUNCTIONS
+    ),
+    # Of a guitar or a fiddle; a thing that connects; a verb.
+    "bridge": re.compile(
+        r"\bbridge (?:pickups?|between)\b|\b(?:at|near|close to|towards?) the bridge of\b"
+        r"|\bbridges (?:the|an?|its|their|these|those|both|two|into|from|between|one|over|them|it|that)\b"
+        r"|\b(?:to|that|which|who|they|and|chords|fills|notes) bridge (?:the|an?|both|these|those|two|into|between)\b",
+        re.I,
+    ),
+    "refrain": re.compile(r"\brefrains?(?: \w+ly)? from\b", re.I),
 }
+"""By the name of a form part, where its word means something else."""
+# "chorus" is not to be found inside "pre-chorus".
+_FUNCTION_NAMES = {name: re.compile(rf"(?<![\w-]){name}(?:s|es)?\b", re.I) for name in FUNCTIONS}
+
+
+def _form_parts(name: str, sentence: str) -> list[re.Match[str]]:
+    """Where a sentence names a form part, and means one."""
+    others = [match.span() for match in _NO_PARTS[name].finditer(sentence)] if name in _NO_PARTS else []
+    found = _FUNCTION_NAMES[name].finditer(sentence)
+    return [m for m in found if not any(start <= m.start() and m.end() <= end for start, end in others)]
+
+
+_NUMBERED = re.compile(r"\bsection (?:no\. ?|number )?(\d{1,3})\b(?![.:]\d)", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +124,7 @@ def _bpm(sentence: str, place: Place) -> Finding | None:
 
 def _key(sentence: str, place: Place) -> Finding | None:
     """A key that is named must be sure: unlike other claims, it is nothing that a listener would just hear."""
-    named = [match.group() for match in KEY.finditer(sentence)]
+    named = keys(sentence)
     known = sure_keys(place.analysed, place.structure)
     if named and not known:
         return shown(named[0]), f"no key at confidence {place.structure.key_confidence:.2f} < {SURE}"
@@ -146,23 +170,44 @@ def _function_name(sentence: str, place: Place) -> Finding | None:
     if not place.anchored:
         return None
     labels = {section.label for section in place.structure.sections}
-    for name, pattern in _FUNCTION_NAMES.items():
-        if name not in labels and (match := pattern.search(sentence)):
-            return shown(match.group()), f"one of the analysed labels {sorted(labels)}"
+    for name in FUNCTIONS:
+        if name not in labels and (found := _form_parts(name, sentence)):
+            return shown(found[0].group()), f"one of the analysed labels {sorted(labels)}"
     return None
 
 
 def renamed(sentence: str, place: Place) -> str:
     """The sentence with ``section`` for every form part that the analysis does not have."""
     labels = {section.label for section in place.structure.sections}
-    for name, pattern in _FUNCTION_NAMES.items():
-        if place.anchored and name not in labels:
-            sentence = pattern.sub(_section_for, sentence)
-    return re.sub(r"\b(sections?)(?: (?:and|or|to|/) sections?| sections?)+\b", r"\1", sentence, flags=re.I)
+    for name in FUNCTIONS:
+        for match in reversed(_form_parts(name, sentence)) if place.anchored and name not in labels else ():
+            sentence = sentence[: match.start()] + _section_for(match) + sentence[match.end() :]
+    sentence = re.sub(r"\b(s)ections?(?:(?: or | ?/ ?| )section(s)?)+\b", r"\1ection\2", sentence, flags=re.I)
+    return re.sub(r"\b(section)s?(?:(?:,| and|, and) sections?)+\b", r"\1s", sentence, flags=re.I)
+
+
+def _section_number(sentence: str, place: Place) -> Finding | None:
+    match = _NUMBERED.search(sentence)
+    return (shown(match.group()), "no number of a section: nobody who reads has the list") if match else None
+
+
+def unnumbered(sentence: str, place: Place) -> str | None:
+    """The sentence with each section that it numbers called by its place; None in the paragraph on the whole."""
+    if place.analysed is None:
+        return None
+    here = place.analysed + 1
+
+    def placed(match: re.Match[str]) -> str:
+        number = int(match[1])
+        name = "this section" if number == here else f"{'an earlier' if number < here else 'a later'} section"
+        return name.capitalize() if match.group()[0].isupper() and match.start() == 0 else name
+
+    return _NUMBERED.sub(placed, sentence)
 
 
 def _section_for(match: re.Match[str]) -> str:
-    word = "sections" if match.group().endswith("s") else "section"
+    is_plural = match.group().lower().endswith("s") and not match.group().lower().endswith("chorus")
+    word = "sections" if is_plural else "section"
     return word.capitalize() if match.group()[0].isupper() else word
 
 
@@ -175,6 +220,7 @@ SENTENCE_RULES: dict[str, Callable[[str, Place], Finding | None]] = {
     "negative": _negative,
     "contradiction": _contradiction,
     "function_name": _function_name,
+    "section_number": _section_number,
 }
 """In the order in which mending applies them."""
 

@@ -60,7 +60,7 @@ def test_length_follows_the_number_of_sections_within_bounds() -> None:
     typical = [_caption(*random_song(seed, num_sections=8, duration_s=210.0)).num_words for seed in range(20)]
     many = [_caption(*random_song(seed, num_sections=40, duration_s=3000.0)).num_words for seed in range(10)]
     assert sorted(typical)[10] <= 450
-    assert max(many) < 1000
+    assert max(many) < 1100
 
 
 def test_text_rarely_repeats_itself() -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from data_specs.records import AudioFacts, Caption, Section, Structure
+from data_specs.records import AudioFacts, Caption, ChordSpan, Section, Structure
 from data_specs.spec import RulesCaptions
 from tasks.caption.bands import BASS, BRIGHTNESS, DENSITY, LOUDNESS, PERCUSSION, TEMPO, Bands
-from tasks.caption.facts import CHORDS_SURE, KEY_SURE, TEMPO_SURE
+from tasks.caption.facts import CHORDS_SURE, KEY_SURE, TEMPO_SURE, gather_facts
 from tasks.caption.rules.captioner import RulesCaptioner
 from tasks.caption.wording import spoken_duration
 from tests.tasks.caption.songs import plain_song, random_song
@@ -87,7 +87,7 @@ def test_loudness_is_the_measured_one() -> None:
 def test_form_letters_and_counts() -> None:
     for _, structure, caption in CAPTIONS:
         letters = [s.letter for s in structure.sections]
-        form = re.search(r"the form runs ((?:[A-Z], )*[A-Z])\b", caption.global_text, re.IGNORECASE)
+        form = re.search(r"(?:[Ff]orm|plan|it) (?:runs|reads|is) ((?:[A-Z], )*[A-Z])\b", caption.global_text)
         assert form is not None
         assert form[1].split(", ") == letters
 
@@ -98,19 +98,21 @@ def test_every_passage_names_its_letter_and_says_whether_it_returns() -> None:
         assert re.search(rf"(?:section|lettered) {section.letter}\b", first, re.IGNORECASE), text
         before = [s.letter for s in structure.sections[:index]]
         returns = section.letter in before and before[-1] != section.letter
-        assert bool(re.search(r"\breturns\b", first)) == returns, text
+        assert bool(re.search(r"\b(?:returns|comes back|recurs|reappears|is back|brings back)\b", first)) == returns, (
+            text
+        )
 
 
 def test_level_changes_against_the_section_before() -> None:
     checked = 0
-    up = r"rises by|grows|climbs|swells by|steps up|lifts by|plays"
+    up = r"(?:rises|climbs|goes up|swells|lifts|steps up)(?: by)?"
+    down = r"(?:falls|sinks|goes down|recedes|drops|dips|decreases|steps down)(?: by)?"
+    either = r"grows(?: by)?|gets|becomes|plays|is|sounds"
     for structure, index, section, text in _each_section():
         first = re.split(r"(?<=[.])\s", text)[0]
-        for verb, number, word in re.findall(
-            rf"({up}|falls by|sinks|recedes by|steps down|drops by) (\d+) dB(?: (louder|softer))?", first
-        ):
+        for verb, number, word in re.findall(rf"({up}|{down}|{either}) (\d+) dB(?: (louder|softer))?", first):
             difference = section.loudness_db - structure.sections[index - 1].loudness_db
-            rising = verb in ("rises by", "climbs", "swells by", "steps up", "lifts by") or word == "louder"
+            rising = word == "louder" if word else not re.fullmatch(down, verb)
             assert rising == (difference > 0), text
             assert abs(abs(difference) - int(number)) <= 0.5
             assert abs(difference) >= 2
@@ -216,6 +218,25 @@ def test_bars_are_the_counted_ones() -> None:
     audio, structure = plain_song()
     for section, said in zip(structure.sections, _caption(audio, structure).sections, strict=True):
         assert {8: "eight bars", 16: "sixteen bars"}[section.num_bars] in said.description
+
+
+def test_nothing_is_counted_in_bars_where_the_meter_is_unsure() -> None:
+    audio, structure = plain_song()
+    text = _caption(audio, replace(structure, meter_confidence=0.4)).long_text
+    assert "BPM" in text
+    assert not re.search(r"\bbars?\b", text)
+    assert "Am-F-C-G" not in text
+
+
+def test_one_chord_throughout_does_not_change() -> None:
+    audio, structure = plain_song()
+    chord = ChordSpan(start_s=0.0, end_s=structure.duration_s, name="Dm", confidence=0.9)
+    one = replace(structure, sections=structure.sections[:1], chords=(chord,))
+    facts = gather_facts(audio, one)
+    assert facts.chord_s is None
+    other = replace(chord, start_s=60.0, name="C")
+    facts = gather_facts(audio, replace(one, chords=(replace(chord, end_s=60.0), other)))
+    assert facts.chord_s == pytest.approx(structure.duration_s / 2)
 
 
 def test_unsure_analysis_names_neither_number_nor_key_nor_chord() -> None:

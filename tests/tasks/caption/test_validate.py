@@ -132,6 +132,8 @@ BREAKS: list[tuple[str, Callable[[Caption], Caption]]] = [
     ("preamble", _say("Let me know what is missing.")),
     ("prompt_echo", _say("The music analysis below summarizes the song's overall mood.")),
     ("prompt_echo", _say("It keeps to 20-35 words.")),
+    ("prompt_echo", _say("Start 20.0, end 60.0, label section.")),
+    ("prompt_echo", _say_in(1, "Music B; 16 bars; louder by about 7 dB.")),
     ("debris", _say("The **drums** are loud.")),
     ("debris", _say('The drums are loud."}]')),
     ("debris", _say("The global_text ends.")),
@@ -151,6 +153,7 @@ BREAKS: list[tuple[str, Callable[[Caption], Caption]]] = [
     ("contradiction", _say_in(1, "The music becomes quieter.")),
     ("contradiction", _say_in(2, "The drums come in.")),
     ("function_name", _say("A chorus comes.")),
+    ("section_number", _say_in(2, "It is the music of section 1.")),
     ("vocals", _attributes(vocals="none")),
     ("duplicate_sentence", _say("So it is. So it is.")),
     ("repetition", _endless),
@@ -270,6 +273,73 @@ def test_function_names_pass_where_the_analysis_has_them() -> None:
     found = [v.value for v in validate_caption(caption, AUDIO, labelled, 250) if v.rule == "function_name"]
     assert len(found) == 1
     assert "pre-chorus" in found[0]
+
+
+GOOD_ENGLISH = """
+A distant siren may be heard in the left channel.
+Bells may be heard at the end of each phrase.
+The beat might be played on a drum machine or by hand.
+The bass may be played with a pick.
+You can hear the room around the drums.
+We hear a soft piano and a distant violin.
+Pads provide a backdrop for the voice.
+The strings provide a soft backdrop to a soaring tenor.
+The kick is panned in mono while the guitars spread wide.
+Vinyl crackle and tape hiss are part of the sound.
+High-pitched strings soar over a low-pitched drone.
+Here is a quieter moment, with only piano and voice.
+Below is a low drone; above are bells.
+Great swells of brass arrive.
+Of course the groove keeps rolling.
+It has a "lo-fi" charm and a "wall of sound" at its peak.
+The words are drawn out over several notes.
+The guitar strums a G major chord.
+The piano alternates between A minor and F major chords.
+Chords of A-flat major and D-flat major colour the passage.
+The drums stop for two bars.
+The bass drops out and returns with more weight.
+A short fill bridges the two ideas.
+Chords bridge the gap between piano and strings.
+The strings are a bridge between the two halves.
+The strings refrain from vibrato.
+A lush chorus on the guitars widens them.
+A chorus-drenched guitar rings over reverb and chorus.
+A male chorus hums.
+The drums no longer play on every beat.
+A bass voice sings a low line beneath the choir.
+It sounds like a recording of rain on a tin roof.
+The melody is free, almost improvised, and free of any rigid meter.
+A D'Angelo-style groove sits behind the beat, an 808 under a Rhodes.
+An undefined drone hangs in the air.
+The following sections grow denser.
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize("text", GOOD_ENGLISH)
+def test_good_english_breaks_no_rule(text: str) -> None:
+    assert validate_caption(_say_in(1, text)(VALID), AUDIO, STRUCTURE, 250) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"),
+    [
+        ("usage_speculation", "This song may be played live by a busker."),
+        ("usage_speculation", "It could also be used in the background of social media content."),
+        ("usage_speculation", "This may be heard in a bar."),
+        ("usage_speculation", "It makes a fine backdrop for an evening."),
+        ("usage_speculation", "You would hear this in a lift."),
+        ("recording_quality", "The recording is a bit noisy and in mono."),
+        ("preamble", "Sure! The drums are loud."),
+        ("preamble", "Below is a detailed description of it."),
+        ("preamble", "Here are my results."),
+        ("key", "The song is in G major, with chords to match."),
+        ("contradiction", "The bass drops out."),
+        ("function_name", "The bridge is quiet."),
+        ("function_name", "The choruses are loud."),
+    ],
+)
+def test_what_good_english_is_near_to_is_still_found(rule: str, text: str) -> None:
+    assert _broken(_say_in(1, text)(VALID), rule)
 
 
 @pytest.mark.parametrize("text", ["A chorus effect is heard.", "The guitar has chorus and reverb on it."])

@@ -12,9 +12,11 @@ from data_specs.music_llms import MusicLLM
 from data_specs.outcomes import Outcome, Status
 from data_specs.reasons import Reason
 from data_specs.records import AudioFacts, Caption, Structure
+from data_specs.scope import sentences
 from data_specs.spec import ModelCaptions, SpecError
 from tasks.caption.generate.request import Answer, GenerationError, Request
 from tasks.caption.model.captioner import ModelCaptioner
+from tasks.caption.model.prompt import load_prompts, without_instructions
 from tasks.caption.validate import validate_caption
 from tests.tasks.caption.model.scripted import Script, Scripted, good, good_answer, heard, prose
 from tests.tasks.caption.songs import plain_song, random_song
@@ -165,6 +167,31 @@ def test_one_bad_answer_is_asked_for_again(script: Script) -> None:
     assert len(generator.requests) >= 2
     assert generator.requests[0].seed != generator.requests[1].seed
     assert generator.requests[0].audio == generator.requests[1].audio
+
+
+@pytest.mark.parametrize("passes", ["one", "two"])
+def test_the_prompt_is_no_caption(passes: str) -> None:
+    orders = [
+        line for line in "\n".join(t.template for t in load_prompts("v1").values()).split("\n") if "$" not in line
+    ]
+
+    def script(request: Request, number: int) -> str:
+        said = good_answer(request)
+        for index, section in enumerate(said.get("sections", [])):
+            section["description"] = f"{orders[(number + index) % len(orders)]} {section['description']}"
+        return json.dumps(said)
+
+    caption = accepted(run(script, passes=passes)[0])
+    assert "drop_sentence:prompt_echo" in caption.repairs
+    assert "prompt_echo" in caption.flaws
+    for order in (sentence for line in orders for sentence in sentences(line) if len(sentence.split()) > 3):
+        assert order not in caption.long_text
+
+
+def test_lists_keep_their_lines_beside_an_order() -> None:
+    text = "- A flute plays\n- Never write clock times or the number of a section.\n- Drums beat"
+    assert without_instructions("v1", text).split("\n")[::2] == ["- A flute plays", "- Drums beat"]
+    assert without_instructions("v1", "A flute plays. \n\n A drum beats.") == "A flute plays. \n\n A drum beats."
 
 
 def test_only_what_failed_is_asked_for_again() -> None:

@@ -159,6 +159,49 @@ def test_form_parts_that_the_analysis_lacks_are_called_sections() -> None:
     assert "rename:function_name" in mended.repairs
 
 
+@pytest.mark.parametrize(
+    ("said", "left"),
+    [
+        ("The pre-chorus builds to the chorus.", "The section builds to the section."),
+        ("A chorus comes.", "A section comes."),
+        ("The verse sections are quiet.", "The sections are quiet."),
+        ("The verse and chorus alternate.", "The sections alternate."),
+        ("It moves from verse to chorus.", "It moves from section to section."),
+        ("The Verse/chorus form is plain.", "The Section form is plain."),
+    ],
+)
+def test_a_renamed_sentence_is_still_english(said: str, left: str) -> None:
+    assert _said(said).draft.sections[1].description.endswith(left)
+
+
+@pytest.mark.parametrize(
+    ("rule", "sentence"),
+    [
+        ("recording_quality", "The song is of low quality with a muffled voice."),
+        ("recording_quality", "The voice has a low quality of menace."),
+        ("recording_quality", "It is of poor quality and loud."),
+        ("key", "The solo in E major pentatonic soars above the band."),
+    ],
+)
+def test_no_phrase_is_cut_that_the_rest_leans_on(rule: str, sentence: str) -> None:
+    assert cut(rule, sentence) is None
+    assert f"drop_sentence:{rule}" in _said(sentence).repairs
+
+
+def test_a_numbered_section_is_called_by_its_place() -> None:
+    index = 1
+    said = "The bass is warmer than in section 1. Section 2 is wide. It makes way for section 3."
+    mended = _said(said)
+    assert mended.draft.sections[index].description.endswith(
+        "The bass is warmer than in an earlier section. This section is wide. It makes way for a later section."
+    )
+    assert "rename:section_number" in mended.repairs
+
+
+def test_a_tilde_before_a_number_is_a_word() -> None:
+    assert normalised("It runs at ~96 BPM, ≈ 2 dB up.") == "It runs at about 96 BPM, about 2 dB up."
+
+
 def test_markdown_becomes_sentences() -> None:
     text = "Intro and Verse\n- **Electric guitar** with distortion\n- `Drums` start, steady\n2. Male vocal enters;"
     assert plain(text) == "Electric guitar with distortion. Drums start, steady. Male vocal enters."
