@@ -45,7 +45,7 @@ def test_shards_are_read_back_by_webdataset(small: tuple[Path, Path]) -> None:
         assert rate == 16_000
         assert len(samples) / rate == pytest.approx(row.duration_s, abs=0.01)
         assert sample["txt"] == row.caption == sample["json"]["caption"]["long_text"]
-        assert len(sample["txt"].split()) == row.num_words >= 250
+        assert len(sample["txt"].split()) == row.num_words >= 250 * min(row.duration_s / 120, 1)
         assert [s["letter"] for s in sample["json"]["structure"]["sections"]]
         keys.append(sample["__key__"])
     assert keys == list(manifest.index)

@@ -167,14 +167,14 @@ def test_how_long_a_login_lasts(tmp_path: Path, cookies: dict[str, float], level
 def test_cookies_that_others_can_read(tmp_path: Path) -> None:
     network = cookie_file(tmp_path / "cookies.txt", LOGIN_INFO=300, SAPISID=300)
     (tmp_path / "cookies.txt").chmod(0o640)
-    texts = [f for f in doctor(network, None, None) if f.name == "cookies of me"]
+    texts = [f for f in doctor(network, ServingSettings(), None, None) if f.name == "cookies of me"]
     assert [finding.level for finding in texts] == ["warning", "ok"]
     assert f"chmod 600 {tmp_path / 'cookies.txt'}" in texts[0].text
 
 
 def test_a_network_file_with_mistakes_tells_each_once(tmp_path: Path) -> None:
     network = NetworkSettings(identities=(Identity(cookies=str(tmp_path / "gone")),), options={"sleep_requests": 1})
-    problems = [finding for finding in doctor(network, None, None) if finding.level == "problem"]
+    problems = [finding for finding in doctor(network, ServingSettings(), None, None) if finding.level == "problem"]
     assert [finding.name for finding in problems] == ["network file"] * 2
     assert "no file there" in problems[0].text
     assert "sleep_interval_requests" in problems[1].text
