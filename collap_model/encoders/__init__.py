@@ -1,0 +1,1 @@
+"""Frozen audio encoders behind one protocol: one vector per second of a track. One encoder, one file."""
