@@ -33,8 +33,11 @@ class AudioEncoder(Protocol):
     name: str
     """Short, of the vocabulary of ``data_specs.spec``: ``beats``."""
     dim: int
-    identity: str
-    """``<name>-<code version>-<hash of weights, precision and preprocessing>``: equal identities, equal vectors."""
+
+    @property
+    def identity(self) -> str:
+        """``<name>-<code version>-<hash of weights, precision and preprocessing>``: equal identities, equal vectors."""
+        ...
 
     def encode(self, tracks: Sequence[npt.NDArray[np.float32]]) -> list[Seconds]:
         """Encode mono tracks ``[T]`` at 16 kHz, full scale 1. A vector never depends on the company.

@@ -10,17 +10,21 @@ Layout of a vector: 40 log-mel means, 40 log-mel deviations (dB), 12 chroma, 12 
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
-__all__ = ["DIM", "SAMPLE_RATE_HZ", "TEMPI_BPM", "num_seconds", "spectral"]
+from collap_model.encoders.encoder import SAMPLE_RATE_HZ, Seconds, num_seconds
+from collap_model.frontends.samples import check_samples
+
+__all__ = ["DIM", "TEMPI_BPM", "SpectralEncoder"]
 
 Floats = npt.NDArray[np.float32]
 
-SAMPLE_RATE_HZ = 16_000
 NUM_MELS = 40
 NUM_FLUX_BANDS = 8
 TEMPI_BPM = np.geomspace(40.0, 240.0, 40)
@@ -37,22 +41,25 @@ _FLOOR = 1e-8
 """-80 dB re full scale: digital silence and faint noise read alike."""
 
 
-def num_seconds(num_samples: int) -> int:
-    """Rows for a recording: seconds rounded to nearest, at least 1; the last covers the 0.5 to 1.5 s left over."""
-    return max(1, int(num_samples / SAMPLE_RATE_HZ + 0.5))
+class SpectralEncoder:
+    """An ``AudioEncoder`` without weights. What a second weighs are its short frames, one every 10 ms."""
+
+    name = "spectral"
+    version = "1"
+    """A change of this file that moves the vectors moves the version, so that stores are made anew."""
+    dim = DIM
+    identity = f"{name}-{version}-{hashlib.sha256(b'no weights, float32 samples at 16 kHz').hexdigest()[:16]}"
+
+    def encode(self, tracks: Sequence[Floats]) -> list[Seconds]:
+        """Encode mono tracks ``[T]`` at 16 kHz, full scale 1, one after another.
+
+        Raises:
+            ValueError: not one-dimensional, empty, not finite, or not within full scale.
+        """
+        return [_encode(check_samples(samples)) for samples in tracks]
 
 
-def spectral(samples: Floats) -> Floats:
-    """Encode mono ``samples[T]`` at 16 kHz, full scale 1, as ``[S, D]``, finite for any finite input.
-
-    Raises:
-        ValueError: not one-dimensional, empty, or not finite.
-    """
-    samples_T = np.ascontiguousarray(samples, dtype=np.float32)
-    if samples_T.ndim != 1 or samples_T.size == 0:
-        raise ValueError(f"expected mono samples [T] with T >= 1, got shape {samples_T.shape}")
-    if not np.isfinite(samples_T).all():
-        raise ValueError("samples hold NaN or infinity; decode the track again")
+def _encode(samples_T: Floats) -> Seconds:
     seconds = num_seconds(samples_T.size)
     # 10 log10 of power; a full-scale sine reads about 0 dB
     mel_FB = 10.0 * np.log10(_power(samples_T, _WINDOW, _HOP) @ _mel_filters() + _FLOOR)
@@ -67,7 +74,7 @@ def spectral(samples: Floats) -> Floats:
         *_mean_and_std(flux_FB, seconds, _FRAMES_PER_S),
         _tempogram(rise_FB.mean(1), seconds),
     ]
-    return np.concatenate(parts, axis=1, dtype=np.float32)
+    return Seconds(np.concatenate(parts, axis=1, dtype=np.float32), _counts(len(mel_FB), seconds, _FRAMES_PER_S))
 
 
 def _power(samples_T: Floats, window: int, hop: int) -> Floats:
@@ -144,17 +151,21 @@ def _starts(num_frames: int, seconds: int, frames_per_s: int) -> npt.NDArray[np.
     return np.minimum(np.arange(seconds) * frames_per_s, num_frames - 1)
 
 
+def _counts(num_frames: int, seconds: int, frames_per_s: int) -> npt.NDArray[np.int32]:
+    """Frames per second ``[S]``; the last second takes all frames that are left."""
+    return np.diff(np.append(_starts(num_frames, seconds, frames_per_s), num_frames)).astype(np.int32)
+
+
 def _mean(values_FB: Floats, seconds: int, frames_per_s: int) -> Floats:
-    """Mean per second ``[S, B]``; the last second takes all frames that are left."""
+    """Mean per second ``[S, B]``."""
     starts = _starts(len(values_FB), seconds, frames_per_s)
-    counts: Floats = np.diff(np.append(starts, len(values_FB))).astype(np.float32)
+    counts: Floats = _counts(len(values_FB), seconds, frames_per_s).astype(np.float32)
     sums: Floats = np.add.reduceat(values_FB, starts, axis=0)
     return sums / counts[:, None]
 
 
 def _mean_and_std(values_FB: Floats, seconds: int, frames_per_s: int) -> tuple[Floats, Floats]:
     mean_SB = _mean(values_FB, seconds, frames_per_s)
-    starts = _starts(len(values_FB), seconds, frames_per_s)
-    counts = np.diff(np.append(starts, len(values_FB)))
+    counts = _counts(len(values_FB), seconds, frames_per_s)
     centred = values_FB - np.repeat(mean_SB, counts, axis=0)
     return mean_SB, np.sqrt(_mean(centred**2, seconds, frames_per_s))

@@ -5,10 +5,15 @@ import time
 import numpy as np
 import pytest
 
-from collap_model.spectral import DIM, SAMPLE_RATE_HZ, TEMPI_BPM, num_seconds, spectral
+from collap_model.encoders.encoder import SAMPLE_RATE_HZ, AudioEncoder, num_seconds
+from collap_model.encoders.spectral import DIM, TEMPI_BPM, SpectralEncoder
 
 MEL, CHROMA, BASS = slice(0, 40), slice(80, 92), slice(92, 104)
 TEMPOGRAM = slice(DIM - len(TEMPI_BPM), DIM)
+
+
+def spectral(samples: np.ndarray) -> np.ndarray:
+    return SpectralEncoder().encode([samples])[0].vectors_SE
 
 
 def sine(hz: float, seconds: float) -> np.ndarray:
@@ -20,7 +25,7 @@ def clicks(bpm: float, seconds: int = 20) -> np.ndarray:
     samples = np.zeros(seconds * SAMPLE_RATE_HZ + 800, np.float32)
     for start in np.arange(0, seconds, 60 / bpm) * SAMPLE_RATE_HZ:
         samples[int(start) : int(start) + 800] += rng.standard_normal(800) * np.exp(-np.arange(800) / 100)
-    return samples
+    return 0.2 * samples
 
 
 @pytest.mark.parametrize(
@@ -81,10 +86,27 @@ def test_deterministic_and_independent_of_what_follows() -> None:
     assert np.allclose(spectral(samples)[:3, MEL], spectral(samples[: 12 * SAMPLE_RATE_HZ])[:3, MEL], atol=1e-4)
 
 
-@pytest.mark.parametrize("bad", [np.zeros(0), np.zeros((2, 16000)), np.full(16000, np.nan)])
-def test_refuses_what_is_no_mono_signal(bad: np.ndarray) -> None:
-    with pytest.raises(ValueError, match=r"mono samples|NaN or infinity"):
+@pytest.mark.parametrize(
+    ("bad", "match"),
+    [
+        (np.zeros(0), "at least one sample"),
+        (np.zeros((2, 16000)), "mono samples"),
+        (np.full(16000, np.nan), "NaN or infinite"),
+        (np.full(16000, 8000.0), "full scale"),
+    ],
+)
+def test_refuses_what_is_no_mono_signal(bad: np.ndarray, match: str) -> None:
+    with pytest.raises(ValueError, match=match):
         spectral(bad.astype(np.float32))
+
+
+def test_a_second_weighs_its_frames_and_the_company_changes_nothing() -> None:
+    encoder: AudioEncoder = SpectralEncoder()
+    tracks = [clicks(100.0)[: int(length * SAMPLE_RATE_HZ)] for length in (2.6, 0.2, 7.3)]
+    together = encoder.encode(tracks)
+    assert [seconds.frames_S.tolist() for seconds in together[:2]] == [[100, 100, 61], [21]]
+    for seconds, track in zip(together, tracks, strict=True):
+        assert np.array_equal(seconds.vectors_SE, spectral(track))
 
 
 def test_fast_enough() -> None:
