@@ -21,8 +21,7 @@ import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor, nn
 
-from collap_model.text.tokens import TokenBatch, pad_tokens
-from collap_model.text.tower import TextTower
+from collap_model.text.tower import TextStates, TextTower, check_architecture, read_form
 
 __all__ = ["TinyTower", "train_tokenizer"]
 
@@ -64,14 +63,11 @@ def train_tokenizer(captions: Sequence[str]) -> Tokenizer:
 class TinyTower(TextTower):
     """Token and neighbour embeddings, attention pooling by learned queries, 1024 tokens."""
 
-    max_tokens = 1024
+    architecture = "tiny"
 
     def __init__(self, tokenizer: Tokenizer, *, width: int = 128, num_queries: int = 8, dropout: float = 0.1) -> None:
-        super().__init__()
-        self.tokenizer = tokenizer
-        self.width = width
+        super().__init__(tokenizer, width=width, max_tokens=1024, pad_id=_token_id(tokenizer, _PAD))
         self.dropout = dropout
-        self.pad_id = _token_id(tokenizer, _PAD)
         places_VR = _number_places(tokenizer)
         self.register_buffer("places_VR", places_VR, persistent=False)
         size = tokenizer.get_vocab_size()
@@ -85,15 +81,11 @@ class TinyTower(TextTower):
         self.queries = nn.Linear(width, num_queries, bias=False)
         self.mix = nn.Linear(num_queries * width, width)
 
-    def tokenize(self, texts: Sequence[str]) -> TokenBatch:
-        encodings = self.tokenizer.encode_batch(list(texts), add_special_tokens=False)
-        return pad_tokens([item.ids for item in encodings], pad_id=self.pad_id, max_tokens=self.max_tokens)
-
-    def forward(self, ids_IL: Tensor, mask_IL: Tensor) -> Tensor:
-        states_ILW = self.read(self._with_neighbours(ids_IL))
+    def forward(self, ids_IL: Tensor, mask_IL: Tensor) -> TextStates:
+        states_ILW = self.read(self._with_neighbours(ids_IL.masked_fill(~mask_IL, self.pad_id)))
         weights_ILH = self.queries(states_ILW).masked_fill(~mask_IL.unsqueeze(-1), -torch.inf).softmax(1)
         picked_IHW = weights_ILH.transpose(1, 2) @ states_ILW
-        return self.mix(picked_IHW.flatten(1))
+        return TextStates(pooled_IW=self.mix(picked_IHW.flatten(1)), states_ILW=states_ILW)
 
     def _with_neighbours(self, ids_IL: Tensor) -> Tensor:
         """Sum over offsets of the neighbour's embedding ``[I, L, W]``; beyond the ends stands padding."""
@@ -108,14 +100,21 @@ class TinyTower(TextTower):
         return total
 
     def save_form(self, folder: Path) -> None:
-        self.tokenizer.save(str(folder / "tokenizer.json"))
-        form = {"width": self.width, "num_queries": self.queries.out_features, "dropout": self.dropout}
+        self.reader.save(str(folder / "tokenizer.json"))
+        form = {
+            "model_type": self.architecture,
+            "width": self.width,
+            "num_queries": self.queries.out_features,
+            "dropout": self.dropout,
+        }
         (folder / "config.json").write_text(json.dumps(form, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
     def from_form(cls, folder: Path) -> TinyTower:
-        form = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        return cls(Tokenizer.from_file(str(folder / "tokenizer.json")), **form)
+        form = read_form(folder)
+        check_architecture(form, cls.architecture, folder)
+        sizes = {name: value for name, value in form.items() if name != "model_type"}
+        return cls(Tokenizer.from_file(str(folder / "tokenizer.json")), **sizes)
 
 
 def _number_places(tokenizer: Tokenizer) -> Tensor:
