@@ -6,5 +6,5 @@ from typing import Literal
 
 __all__ = ["FusionName", "TowerName"]
 
-FusionName = Literal["attention", "mean", "max"]
-TowerName = Literal["tiny", "roberta", "gpt2"]
+FusionName = Literal["attention", "token", "ordered", "mean", "max"]
+TowerName = Literal["tiny", "roberta", "gpt2", "modernbert"]

@@ -1,66 +1,146 @@
 """The score of texts against tracks, the same in training and evaluation, always in float32.
 
-Shapes: I texts, J tracks, K clips, D joint dim.
+Shapes: I texts, P parts, Q queries, J tracks, K clips, D joint dim.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from collap_model.bounded import BoundedScale
 from collap_model.choices import FusionName
-from collap_model.fusion import attention_scores, max_scores, mean_scores
+from collap_model.fusion.attention import attention_scores, attention_weights
+from collap_model.fusion.max import max_scores, max_weights
+from collap_model.fusion.mean import mean_scores, mean_weights
+from collap_model.fusion.ordered import ordered_scores, ordered_weights
+from collap_model.fusion.tiles import Fuse, Queries, Tracks, in_tiles, whole
+from collap_model.fusion.token import token_scores, token_weights
+from collap_model.text.texts import Texts
 
-__all__ = ["FusionName", "Score"]
+__all__ = ["FUSIONS_OF_PARTS", "FusionName", "Score"]
+
+FUSIONS_OF_PARTS: frozenset[FusionName] = frozenset({"token", "ordered"})
+"""Those that read ``Texts.parts_IPD``."""
+_SCORES: dict[FusionName, Fuse] = {
+    "attention": attention_scores,
+    "token": token_scores,
+    "ordered": ordered_scores,
+    "max": max_scores,
+}
+_WEIGHTS: dict[FusionName, Fuse] = {
+    "attention": attention_weights,
+    "token": token_weights,
+    "ordered": ordered_weights,
+    "mean": mean_weights,
+    "max": max_weights,
+}
 
 
 class Score(nn.Module):
-    """``forward(text_ID, clips_JKD, mask_JK) -> scores_IJ``, cosines in -1..1.
+    """``forward(texts, clips_JKD, mask_JK) -> scores_IJ``, cosines in -1..1, from unit vectors.
 
     ``attention`` is the paper's: ``(1 - lam) cos(t, mean_k a_k) + lam cos(t, sum_k alpha_k a_k)``
     with ``alpha = softmax(tau t . a)`` over real clips; ``tau`` in 0.1..100 and ``lam`` in 0..1 are learned.
-    ``mean`` and ``max`` have no parameters and stand beside it as ablations.
+    ``token`` and ``ordered`` put the mean over the text's parts of ``sum_k alpha_k p . a_k`` in the second place,
+    ``ordered`` with a learned pull of each part to its place in the track: ``width`` in 0.02..2 of its length,
+    ``strength`` in 0..1. ``mean`` and ``max`` have no parameters and stand beside them as ablations.
 
-    Texts go in chunks: peak memory is ``texts_per_chunk * J * K`` floats forward and backward,
-    because a chunk is computed again where its gradient is needed. Results do not depend on it.
+    Peak memory beside inputs and gradients is a few times ``elements_per_tile`` floats, forward and backward;
+    results do not depend on it (see ``fusion.tiles``).
     """
 
-    def __init__(self, fusion: FusionName, *, texts_per_chunk: int = 128) -> None:
+    def __init__(self, fusion: FusionName, *, elements_per_tile: int = 2**20) -> None:
         super().__init__()
-        if texts_per_chunk < 1:
-            raise ValueError(f"texts_per_chunk must be >= 1, got {texts_per_chunk}")
+        if elements_per_tile < 1:
+            raise ValueError(f"elements_per_tile must be >= 1, got {elements_per_tile}")
         self.fusion = fusion
-        self.texts_per_chunk = texts_per_chunk
-        if fusion == "attention":
+        self.elements_per_tile = elements_per_tile
+        if fusion in ("attention", "token", "ordered"):
             self.tau = BoundedScale(0.1, 100.0, init=10.0)
             self.lam_logit = nn.Parameter(torch.tensor(0.0))
+        if fusion == "ordered":
+            self.width = BoundedScale(0.02, 2.0, init=0.1)
+            self.strength_logit = nn.Parameter(torch.tensor(0.0))
 
     @property
     def lam(self) -> Tensor:
         """Share of the attended track in the score, 0..1."""
         return self.lam_logit.sigmoid()
 
-    def forward(self, text_ID: Tensor, clips_JKD: Tensor, mask_JK: Tensor) -> Tensor:
-        with torch.autocast(text_ID.device.type, enabled=False):
-            text_ID = text_ID.float()
-            # Zero by selection, not by product: 0 * NaN is NaN, and so is its gradient.
-            clips_JKD = clips_JKD.float().masked_fill(~mask_JK.unsqueeze(-1), 0.0)
-            if self.fusion == "mean":
-                return mean_scores(text_ID, clips_JKD, mask_JK)
-            if self.fusion == "max":
-                return self._chunked(max_scores, text_ID, clips_JKD, mask_JK)
-            attended_IJ = self._chunked(
-                attention_scores, text_ID, clips_JKD, mask_JK, clips_JKD @ clips_JKD.mT, self.tau()
-            )
-            return torch.lerp(mean_scores(text_ID, clips_JKD, mask_JK), attended_IJ, self.lam)
+    @property
+    def strength(self) -> Tensor:
+        """Share of each part's attention that heeds order, 0..1."""
+        return self.strength_logit.sigmoid()
 
-    def _chunked(self, scorer: Callable[..., Tensor], text_ID: Tensor, *rest: Tensor) -> Tensor:
-        """``scorer`` over chunks of texts; with several chunks, activations are recomputed in backward."""
-        chunks = text_ID.split(self.texts_per_chunk)
-        if len(chunks) == 1 or not torch.is_grad_enabled():
-            return torch.cat([scorer(chunk_ID, *rest) for chunk_ID in chunks])
-        return torch.cat([checkpoint(scorer, chunk_ID, *rest, use_reentrant=False) for chunk_ID in chunks])
+    def forward(self, texts: Texts, clips_JKD: Tensor, mask_JK: Tensor) -> Tensor:
+        """Padding, in clips and in parts, may hold anything: it changes neither scores nor gradients.
+
+        Raises:
+            ValueError: a track without a real clip, a text without a real part, no parts where the fusion
+                needs them, or shapes that do not belong together.
+        """
+        with torch.autocast(clips_JKD.device.type, enabled=False):
+            queries, tracks = self._queries(texts), _tracks(texts, clips_JKD, mask_JK)
+            if self.fusion == "mean":
+                return mean_scores(texts.text_ID.float(), tracks.clips_JKD, mask_JK)
+            found_IJ = in_tiles(
+                _SCORES[self.fusion], queries, tracks, *self._numbers(), elements=self.elements_per_tile
+            )
+            if self.fusion == "max":
+                return found_IJ
+            return torch.lerp(mean_scores(texts.text_ID.float(), tracks.clips_JKD, mask_JK), found_IJ, self.lam)
+
+    @torch.no_grad()
+    def attention_weights(self, texts: Texts, clips_JKD: Tensor, mask_JK: Tensor) -> Tensor:
+        """How much each text looks at each clip, ``weights_IJK``: 0 on padding, sum 1 over a track. For pictures.
+
+        For ``token`` and ``ordered`` the mean over the text's parts; for ``mean`` equal weights; for ``max`` 1 on the
+        best clip. The share ``1 - lam`` of a score that is the plain mean of the track is not in it.
+        Builds ``[J, K, Q]`` at once. Raises as ``forward`` does.
+        """
+        with torch.autocast(clips_JKD.device.type, enabled=False):
+            queries, tracks = self._queries(texts), _tracks(texts, clips_JKD, mask_JK)
+            weights_JKQ = _WEIGHTS[self.fusion](whole(queries, tracks), *self._numbers())
+            return (weights_JKQ @ queries.share_QI()).permute(2, 0, 1)
+
+    def _numbers(self) -> list[Tensor]:
+        """The learned numbers of the fusion, in the order its functions take them."""
+        if self.fusion == "ordered":
+            return [self.tau(), self.width(), self.strength]
+        return [self.tau()] if self.fusion in ("attention", "token") else []
+
+    def _queries(self, texts: Texts) -> Queries:
+        """Whole texts, or the real parts of all texts, one after the other."""
+        if self.fusion not in FUSIONS_OF_PARTS:
+            text_ID = texts.text_ID.float()
+            return Queries(vectors_QD=text_ID, at_Q=text_ID.new_full((len(text_ID),), 0.5), counts=[1] * len(text_ID))
+        parts_IPD, mask_IP = texts.parts_IPD, texts.parts_mask_IP
+        if parts_IPD is None or mask_IP is None:
+            raise ValueError(f"the {self.fusion} fusion reads parts of texts, and these texts come without")
+        if parts_IPD.shape[:2] != mask_IP.shape or len(parts_IPD) != len(texts):
+            raise ValueError(
+                f"parts {list(parts_IPD.shape)} of {len(texts)} texts do not fit their mask {list(mask_IP.shape)}"
+            )
+        counts: list[int] = mask_IP.sum(1).tolist()
+        if 0 in counts:
+            raise ValueError(f"text {counts.index(0)} has no real part: its row of the mask is all False")
+        return Queries(vectors_QD=parts_IPD[mask_IP].float(), at_Q=_places(mask_IP)[mask_IP], counts=counts)
+
+
+def _tracks(texts: Texts, clips_JKD: Tensor, mask_JK: Tensor) -> Tracks:
+    if clips_JKD.ndim != 3 or mask_JK.shape != clips_JKD.shape[:2] or clips_JKD.shape[2] != texts.text_ID.shape[1]:
+        raise ValueError(
+            f"expected clips [J, K, {texts.text_ID.shape[1]}] and a mask [J, K], "
+            f"got {list(clips_JKD.shape)} and {list(mask_JK.shape)}"
+        )
+    ends_K = torch.arange(1, mask_JK.shape[1] + 1, device=mask_JK.device)
+    extents: list[int] = (mask_JK * ends_K).amax(1).tolist()
+    if 0 in extents:
+        raise ValueError(f"track {extents.index(0)} has no real clip: its row of the mask is all False")
+    return Tracks(clips_JKD=clips_JKD.float(), mask_JK=mask_JK, at_JK=_places(mask_JK), extents=extents)
+
+
+def _places(mask_NM: Tensor) -> Tensor:
+    """Middle of each real member of a row, in 0..1 of all real ones: ``(rank + 1/2) / count``, ``[N, M]``."""
+    return (mask_NM.cumsum(1) - 0.5) / mask_NM.sum(1, keepdim=True)
