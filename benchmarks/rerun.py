@@ -25,6 +25,7 @@ from data_specs.records import (
     Attributes,
     AudioFacts,
     Caption,
+    Encoding,
     Features,
     Fingerprint,
     Harvest,
@@ -71,8 +72,9 @@ def record(stage: str, track_id: str, partition: str) -> object:
             alone = {"cluster_size": 1, "match": None, "error_rate": None, "overlap_s": None}
             return Recording(track_id=track_id, cluster=track_id, **alone)
         case "features":
-            place = {"file": f"features/{partition}.npy", "offset": 0, "num_seconds": 288}
-            return Features(track_id=track_id, dim=160, encoder="none", **place)
+            files = {"file": f"features/{partition}.npy", "frames_file": f"features/{partition}.frames.npy"}
+            encoding = Encoding(encoder="none", offset=0, dim=160, **files)
+            return Features(track_id=track_id, num_seconds=288, encodings=(encoding,))
     about = {"source": "urls", "url": "https://example.org", "title": None, "artist": None, "license": None}
     about |= {"channel": None, "cluster": track_id, "captioner": "none", "caption_model": None}
     size = {"index": 0, "duration_s": 288.0, "num_words": 256, "num_sections": 9, "audio_num_bytes": 1}
@@ -109,9 +111,8 @@ class _Pretend:
         rows = [
             Row(track_id=t.track_id, row_key="x", outcome=ok(r)) for t, r in zip(partition.tracks, records, strict=True)
         ]
-        beside = {"shards": ".tar", "features": ".npy"}.get(stage.name)
-        if beside is not None:
-            publish_bytes(path.with_suffix(beside), b"")
+        for suffix in {"shards": [".tar"], "features": [".npy", ".frames.npy"]}.get(stage.name, []):
+            publish_bytes(path.with_suffix(suffix), b"")
         if stage.name == "shards":
             entry = {"shard": f"{path.stem}.tar", "split": partition.split, "sha256": "0" * 64, "num_bytes": 1}
             more = {"num_samples": len(rows), "duration_s": 288.0 * len(rows)}

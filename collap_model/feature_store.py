@@ -1,54 +1,58 @@
-"""Durable per-second audio features: written once by a frozen encoder, memory-mapped by training.
+"""Durable per-second audio features: written once by frozen encoders, memory-mapped by training.
 
-Each partition is one ``.npy`` ``[total_seconds, dim]`` float16; ``features.parquet`` (one
-``Features`` row per track) says which rows belong to which track. Means re-pool exactly: a clip of
-any whole number of seconds is the mean of its rows, so clip lengths are compared without
-encoding again.
+``features.parquet`` (one ``Features`` row per track) says which rows of which ``.npy`` belong to which
+track; ``feature_files`` writes one file per partition and encoder, ``packed`` one for a whole workspace.
+A vector is a mean of frames and its count of frames is kept, so means re-pool exactly: a clip of any
+whole number of seconds is the mean of its frames, and clip lengths are compared without encoding again.
 
-Shapes: S seconds, K clips, D encoder dim.
+Shapes: S seconds, K clips, N encoders, E width of one encoder, D width of all side by side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data_specs.publish import publish
-from data_specs.records import Features
+from data_specs.records import Encoding, Features
 
-__all__ = ["FEATURES_FILE", "FeatureStore", "pool_clips", "write_feature_part"]
+__all__ = ["FEATURES_FILE", "FeatureStore", "pool_clips"]
 
 FEATURES_FILE = "features.parquet"
+
+_Kind = tuple[tuple[str, int], ...]
 
 
 class FeatureStore:
     """Random access to the features of a workspace. Opening reads the index only."""
 
     def __init__(self, workspace: Path, rows: Iterable[Features]) -> None:
-        """Raises ``ValueError`` without rows, for a repeated track, or for rows of several encoders or widths."""
+        """Raises ``ValueError`` without rows, for a repeated track, or for rows of different encoders or widths."""
         self.workspace = workspace
         self.rows: dict[str, Features] = {}
         for row in rows:
             if row.track_id in self.rows:
                 raise ValueError(f"{FEATURES_FILE}: track {row.track_id!r} occurs twice; write the index again")
             self.rows[row.track_id] = row
-        kinds = sorted({(row.encoder, row.dim) for row in self.rows.values()})
-        if not kinds:
-            raise ValueError(f"{workspace / FEATURES_FILE} holds no track; run the features stage first")
-        if len(kinds) > 1:
-            raise ValueError(f"{FEATURES_FILE} mixes encoders or widths {kinds}; encode every track with one encoder")
-        self.encoder, self.dim = kinds[0]
-        self._parts: dict[str, npt.NDArray[np.float16]] = {}
+        kinds: dict[_Kind, str] = {}
+        for row in self.rows.values():
+            kinds.setdefault(tuple((item.encoder, item.dim) for item in row.encodings), row.track_id)
+        self.encoders, self.dims = _one_kind(kinds, workspace)
+        self.encoder = "+".join(self.encoders)
+        """Identity of all encoders together, what a model is trained for."""
+        self.dim = sum(self.dims)
+        self._edges = np.cumsum([0, *self.dims])
+        self._parts: dict[str, npt.NDArray[Any]] = {}
 
     @classmethod
     def open(cls, workspace: Path) -> FeatureStore:
-        """Read ``workspace/features.parquet``.
+        """Read ``workspace/features.parquet``, of a build or packed.
 
         Raises:
             ValueError: the index is missing, lacks a column, or see ``__init__``.
@@ -61,7 +65,7 @@ class FeatureStore:
         if missing:
             raise ValueError(f"{path} lacks the columns {sorted(missing)}; write the index again")
         table: pa.Table = pq.read_table(path, columns=names)
-        return cls(Path(workspace), (Features(**row) for row in table.to_pylist()))
+        return cls(Path(workspace), map(_row, table.to_pylist()))
 
     def __contains__(self, track_id: str) -> bool:
         return track_id in self.rows
@@ -70,72 +74,120 @@ class FeatureStore:
         return len(self.rows)
 
     def vectors(self, track_id: str) -> npt.NDArray[np.float16]:
-        """Per-second vectors ``[S, D]`` of a track, read-only, straight from the memory map.
+        """Per-second vectors ``[S, D]`` of a track, read-only, straight from the memory map where one file has all.
 
         Raises:
-            ValueError: unknown track, a part that is missing, too short or of another form, NaN or infinity.
+            ValueError: unknown track, a file that is missing, too short or of another form, NaN or infinity.
         """
+        row = self._row(track_id)
+        first = row.encodings[0]
+        together = [(first.file, first.offset, int(column)) for column in self._edges[:-1]]
+        if [(item.file, item.offset, item.column) for item in row.encodings] == together:
+            vectors_SD = self._rows_of(self._part(first.file, np.float16, self.dim), row, first)
+        else:
+            vectors_SD = np.concatenate([self._encoded(row, item) for item in row.encodings], axis=1)
+        if not np.isfinite(vectors_SD).all():
+            files = sorted({item.file for item in row.encodings})
+            raise ValueError(f"features of track {track_id!r} in {files} hold NaN or infinity; encode it again")
+        return vectors_SD
+
+    def frames(self, track_id: str) -> npt.NDArray[np.int32]:
+        """Frames behind each vector ``[S, N]``, by encoder.
+
+        Raises:
+            ValueError: unknown track, a file that is missing, too short or of another form, a count below 1.
+        """
+        row = self._row(track_id)
+        counts_SN: npt.NDArray[np.int32] = np.stack(
+            [self._rows_of(self._part(item.frames_file, np.int32, None), row, item) for item in row.encodings], axis=1
+        )
+        if (counts_SN < 1).any():
+            files = sorted({item.frames_file for item in row.encodings})
+            raise ValueError(f"frame counts of track {track_id!r} in {files} must be at least 1; encode it again")
+        return counts_SN
+
+    def clips(self, track_id: str, clip_seconds: int, heard: slice = slice(None)) -> npt.NDArray[np.float32]:
+        """Means over whole clips ``[K, D]`` of the heard seconds of a track, see ``pool_clips``."""
+        vectors_SD, frames_SN = self.vectors(track_id)[heard], self.frames(track_id)[heard]
+        edges = self._edges
+        return np.concatenate(
+            [
+                pool_clips(vectors_SD[:, edges[n] : edges[n + 1]], frames_SN[:, n], clip_seconds)
+                for n in range(len(self.dims))
+            ],
+            axis=1,
+        )
+
+    def _row(self, track_id: str) -> Features:
         row = self.rows.get(track_id)
         if row is None:
             raise ValueError(f"track {track_id!r} has no features in {self.workspace / FEATURES_FILE}")
-        part = self._part(row.file)
-        end = row.offset + row.num_seconds
-        if row.num_seconds < 1 or row.offset < 0 or end > len(part):
-            raise ValueError(f"{row.file} has {len(part)} rows, track {track_id!r} claims {row.offset} to {end}")
-        vectors_SD = part[row.offset : end]
-        if not np.isfinite(vectors_SD).all():
-            raise ValueError(f"features of track {track_id!r} in {row.file} hold NaN or infinity; encode it again")
-        return vectors_SD
+        return row
 
-    def clips(self, track_id: str, clip_seconds: int) -> npt.NDArray[np.float32]:
-        """Clip means ``[K, D]`` of a whole track, see ``pool_clips``."""
-        return pool_clips(self.vectors(track_id), clip_seconds)
+    def _encoded(self, row: Features, item: Encoding) -> npt.NDArray[np.float16]:
+        return self._rows_of(self._part(item.file, np.float16, item.dim), row, item)
 
-    def _part(self, file: str) -> npt.NDArray[np.float16]:
+    def _rows_of(self, part: npt.NDArray[Any], row: Features, item: Encoding) -> npt.NDArray[Any]:
+        end = item.offset + row.num_seconds
+        if row.num_seconds < 1 or item.offset < 0 or end > len(part):
+            raise ValueError(f"{item.file} has {len(part)} rows, track {row.track_id!r} claims {item.offset} to {end}")
+        return part[item.offset : end]
+
+    def _part(self, file: str, dtype: type, width: int | None) -> npt.NDArray[Any]:
+        """A memory map ``width`` columns wide; one-dimensional for ``width`` None."""
         if file not in self._parts:
             path = self.workspace / file
             if not path.is_file():
-                raise ValueError(f"feature part {path} is missing; run the features stage again")
-            part = np.load(path, mmap_mode="r")
-            if part.dtype != np.float16 or part.ndim != 2 or part.shape[1] != self.dim:
-                raise ValueError(f"{path} is {part.dtype} {part.shape}, expected float16 [total_seconds, {self.dim}]")
-            self._parts[file] = part
-        return self._parts[file]
+                raise ValueError(f"feature file {path} is missing; run the features stage again")
+            self._parts[file] = np.load(path, mmap_mode="r")
+        part = self._parts[file]
+        fits = part.ndim == 1 if width is None else part.shape[1:] == (width,)
+        if part.dtype != dtype or not fits:
+            expected = "[total_seconds]" if width is None else f"[total_seconds, {width}]"
+            raise ValueError(
+                f"{self.workspace / file} is {part.dtype} {part.shape}, expected {np.dtype(dtype)} {expected}"
+            )
+        return part
 
 
-def pool_clips(vectors_SD: npt.NDArray[np.floating], clip_seconds: int) -> npt.NDArray[np.float32]:
-    """Means over whole clips ``[K, D]``, ``K = max(1, round(S / clip_seconds))``.
+def pool_clips(
+    vectors_SE: npt.NDArray[np.floating], frames_S: npt.NDArray[np.integer], clip_seconds: int
+) -> npt.NDArray[np.float32]:
+    """Means over the frames of whole clips ``[K, E]``, ``K = max(1, round(S / clip_seconds))``.
 
     The last clip takes what is left, between a half and one and a half clips: a tail of a second
     never weighs as much as a clip.
+
+    Args:
+        frames_S: how many frames each vector is the mean of.
     """
-    if clip_seconds < 1 or len(vectors_SD) == 0:
-        raise ValueError(f"need clip_seconds >= 1 and at least one second, got {clip_seconds} and {len(vectors_SD)}")
-    num_clips = max(1, int(len(vectors_SD) / clip_seconds + 0.5))
+    if clip_seconds < 1 or len(vectors_SE) == 0:
+        raise ValueError(f"need clip_seconds >= 1 and at least one second, got {clip_seconds} and {len(vectors_SE)}")
+    num_clips = max(1, int(len(vectors_SE) / clip_seconds + 0.5))
     starts = np.arange(num_clips) * clip_seconds
-    counts = np.diff(np.append(starts, len(vectors_SD))).astype(np.float32)
-    sums: npt.NDArray[np.float32] = np.add.reduceat(vectors_SD.astype(np.float32), starts, axis=0)
-    return sums / counts[:, None]
+    # In units of a whole second, so that equal counts leave the plain mean to the bit.
+    weights_S = frames_S.astype(np.float32) / np.float32(frames_S[0])
+    sums: npt.NDArray[np.float32] = np.add.reduceat(vectors_SE.astype(np.float32) * weights_S[:, None], starts, axis=0)
+    totals: npt.NDArray[np.float32] = np.add.reduceat(weights_S, starts)
+    return sums / totals[:, None]
 
 
-def write_feature_part(path: Path, vectors: Sequence[npt.NDArray[np.floating]]) -> list[int]:
-    """Write the tracks' ``[S, D]`` one below the other as float16 and return the first row of each.
+def _one_kind(kinds: dict[_Kind, str], workspace: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Identities and widths that all rows share, given one track of every kind."""
+    if not kinds:
+        raise ValueError(f"{workspace / FEATURES_FILE} holds no track; run the features stage first")
+    if len(kinds) > 1:
+        named = "; ".join(f"{track_id!r} has {list(kind)}" for kind, track_id in list(kinds.items())[:2])
+        raise ValueError(
+            f"{FEATURES_FILE} mixes encoders or widths: {named}; encode every track with the same encoders"
+        )
+    kind = next(iter(kinds))
+    encoders, dims = tuple(encoder for encoder, _ in kind), tuple(dim for _, dim in kind)
+    if not encoders or len(set(encoders)) < len(encoders):
+        raise ValueError(f"{FEATURES_FILE} names the encoders {list(encoders)}; expected one or more, each once")
+    return encoders, dims
 
-    Atomic: a file of this name is either absent or whole, also across a power cut.
 
-    Raises:
-        ValueError: no track, a track without rows, different widths, or values float16 cannot hold.
-    """
-    if not vectors:
-        raise ValueError(f"no vectors to write to {path}")
-    shapes = [item.shape for item in vectors]
-    if any(len(shape) != 2 or shape[0] == 0 or shape[1] != shapes[0][-1] for shape in shapes):
-        raise ValueError(f"expected non-empty [seconds, dim] arrays of one dim, got shapes {sorted(set(shapes))}")
-    with np.errstate(over="ignore"):  # reported below, by value
-        part = np.concatenate(vectors).astype(np.float16)
-    if not np.isfinite(part).all():
-        raise ValueError(f"vectors for {path} hold NaN, infinity or values beyond float16's 65504")
-    with publish(path) as (file, _):
-        np.save(file, part)
-    ends = np.cumsum([shape[0] for shape in shapes])
-    return [0, *map(int, ends[:-1])]
+def _row(values: dict[str, Any]) -> Features:
+    encodings = tuple(Encoding(**item) for item in values["encodings"])
+    return Features(track_id=values["track_id"], num_seconds=values["num_seconds"], encodings=encodings)

@@ -359,15 +359,28 @@ class ShardEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Encoding:
+    """Where what one encoder heard of a track lies."""
+
+    encoder: str
+    """Identity of the encoder: equal identities, equal vectors."""
+    file: str
+    """``.npy`` relative to the workspace: float16 ``[total_seconds, width]``."""
+    frames_file: str
+    """``.npy`` beside it: int32 ``[total_seconds]``, how many of the encoder's frames each row is the mean of."""
+    offset: int
+    """First row of the track, in both."""
+    dim: int
+    column: int = 0
+    """First column; a partition's file holds one encoder and begins at 0, a packed one holds all side by side."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
-    """Where the per-second vectors of one track lie in a feature part."""
+    """The per-second vectors of one track, of every encoder of the dataset."""
 
     track_id: str
-    file: str
-    """``.npy`` of the partition, relative to the workspace: float16 ``[total_seconds, dim]``."""
-    offset: int
-    """First row of the track."""
     num_seconds: int
-    """Rows of the track; the last one covers the rest of the track."""
-    dim: int
-    encoder: str
+    """Rows of the track in every file; the last one covers the rest of the track."""
+    encodings: tuple[Encoding, ...]
+    """In the order of the spec; their vectors side by side are what training reads."""

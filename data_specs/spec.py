@@ -265,10 +265,56 @@ CaptionSettings = Annotated[
 ]
 
 
-class FeatureSettings(Settings):
-    """The frozen encoder whose per-second vectors training reads."""
+class SpectralEncoding(Settings):
+    """Weight-free statistics of level, harmony, attacks and tempo."""
 
     encoder: Literal["spectral"] = "spectral"
+
+
+class BeatsEncoding(Settings):
+    """BEATs, from a checkpoint as its authors published it or from safetensors."""
+
+    encoder: Literal["beats"]
+    weights: str = Field(min_length=1, description="Path of the checkpoint")
+
+
+class WhisperEncoding(Settings):
+    """The encoder half of a Whisper."""
+
+    encoder: Literal["whisper"]
+    model: str = Field(min_length=1, description="Hugging Face name, or a folder: ./ or ../ from the spec, ~ or /")
+
+
+class MertEncoding(Settings):
+    """A MERT."""
+
+    encoder: Literal["mert"]
+    model: str = Field(min_length=1, description="Hugging Face name, or a folder: ./ or ../ from the spec, ~ or /")
+
+
+EncoderSettings = Annotated[
+    SpectralEncoding | BeatsEncoding | WhisperEncoding | MertEncoding, Field(discriminator="encoder")
+]
+
+
+Precision = Literal["float32", "bfloat16"]
+
+
+class FeatureSettings(Settings):
+    """The frozen encoders whose per-second vectors training reads, side by side in this order."""
+
+    encoders: tuple[EncoderSettings, ...] = Field((SpectralEncoding(),), min_length=1)
+    precision: Precision = Field(
+        "float32", description="In which learned encoders compute; their vectors are kept as float16 in any case"
+    )
+
+    @field_validator("encoders")
+    @classmethod
+    def _are_different(cls, encoders: tuple[EncoderSettings, ...]) -> tuple[EncoderSettings, ...]:
+        repeated = [item for index, item in enumerate(encoders) if item in encoders[:index]]
+        if repeated:
+            raise ValueError(f"{repeated[0].encoder} stands there twice with equal settings; name it once")
+        return encoders
 
 
 class DatasetSpec(Settings):
@@ -326,6 +372,7 @@ def explain(error: ValidationError, where: str) -> str:
         # A discriminated union repeats its tag in the location; a reader wants the YAML path.
         names = [str(part) for part in item["loc"]]
         tags = {"local", "urls", "audioset", "rendered", "by-rules", "by-model", "by-import", "preset", "own"}
+        tags |= {"spectral", "beats", "whisper", "mert"}
         field = ".".join(n for n in names if (n not in tags or n == names[-1]) and "[" not in n)
         if item["type"] == "extra_forbidden":
             value = "" if is_private else f" (value {_shown(item['input'])})"
@@ -379,8 +426,21 @@ def _absolute_paths(spec: DatasetSpec, folder: Path) -> DatasetSpec:
         if weights.startswith(("./", "../", "~")):  # anything else may be an id of the hub
             model = caption.model.model_copy(update={"weights": absolute(weights)})
             caption = caption.model_copy(update={"model": model})
+    encoders: list[Any] = []
+    for encoder in spec.features.encoders:
+        if isinstance(encoder, BeatsEncoding):
+            encoder = encoder.model_copy(update={"weights": absolute(encoder.weights)})
+        elif isinstance(encoder, WhisperEncoding | MertEncoding) and encoder.model.startswith(("./", "../", "~")):
+            encoder = encoder.model_copy(update={"model": absolute(encoder.model)})
+        encoders.append(encoder)
     given = {name: getattr(spec.structure, name) for name in ("beats", "sections")}
     structure = spec.structure.model_copy(update={name: absolute(path) for name, path in given.items() if path})
     return spec.model_copy(
-        update={"source": source, "evaluation": evaluation, "caption": caption, "structure": structure}
+        update={
+            "source": source,
+            "evaluation": evaluation,
+            "caption": caption,
+            "structure": structure,
+            "features": spec.features.model_copy(update={"encoders": tuple(encoders)}),
+        }
     )

@@ -19,6 +19,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from collap_model.feature_files import holding
 from data_specs.hashing import digest, file_sha256
 from data_specs.outcomes import failed
 from data_specs.publish import publish_bytes
@@ -35,7 +36,7 @@ TOMBSTONE = "taken out at somebody's request, see forgotten.csv"
 
 _COLUMNS = ("track_id", "forgotten_at", "note")
 # A tar and an array of vectors hold many tracks: they are made again from what is left.
-_PACKED = {"shards": (".tar", ".json"), "features": (".npy",)}
+_PACKED: dict[str, tuple[str, ...]] = {"shards": (".tar", ".json"), "features": ()}
 
 
 def forget(workspace: Workspace, track_ids: Sequence[str], note: str = "") -> list[str]:
@@ -103,6 +104,8 @@ def _purge(workspace: Workspace, ids: frozenset[str]) -> None:
     for stage in (*RECORD_TYPES, *_PACKED):
         for path in list((workspace.root / stage).glob("*-*-*.parquet")):
             _purge_part(path, stage, ids, workspace)
+    for path in holding(workspace.root / "features", ids):
+        path.unlink()
     orders = read_orders(workspace.orders)
     if not ids.isdisjoint(orders):
         write_orders(workspace.orders, {i: order for i, order in orders.items() if i not in ids})

@@ -1,94 +1,149 @@
-"""The stage that runs the frozen encoder over a partition's accepted audio."""
+"""The stage that runs the frozen encoders over a partition's accepted audio."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-import numpy.typing as npt
-import soundfile
+import pyarrow.parquet as pq
 
+from collap_model.encode_tracks import Bench, all_devices, encode_tracks, read_sound
+from collap_model.encoder_keys import encoder_key
+from collap_model.feature_files import FeatureFile, Heard, Sound, check_seconds, feature_file_of
 from data_specs.outcomes import Outcome, ok
-from data_specs.records import Features
-from data_specs.spec import FeatureSettings
+from data_specs.records import Encoding, Features
+from data_specs.spec import EncoderSettings, FeatureSettings, Precision, SpectralEncoding
+from tasks.engine.errors import BuildError
 from tasks.engine.parts import PartInfo, Row
 from tasks.engine.pools import Pools
 from tasks.engine.stage import Known, Partition, failure_of
 from tasks.engine.workspace import Workspace
 
-_ENCODER_VERSIONS = {"spectral": 1}
-"""Raise one when its encoder's code changes what it computes."""
-
 
 @dataclass(frozen=True, slots=True)
 class FeatureStage:
-    """Writes ``features/<partition>-<key>.npy``: the tracks' per-second vectors, one below the other."""
+    """Writes ``features/<partition>-<key>.npy`` and its companions for every encoder, see ``feature_files``."""
 
     features: FeatureSettings
     name: ClassVar[str] = "features"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     record: ClassVar[type] = Features
     inputs: ClassVar[tuple[str, ...]] = ("audio",)
 
     def settings(self) -> Any:
-        return [self.features.model_dump(mode="json"), _ENCODER_VERSIONS[self.features.encoder]]
+        """Keys of the encoders; raises ``BuildError`` where weights are missing."""
+        try:
+            keys = [encoder_key(item, self.features.precision) for item in self.features.encoders]
+        except ValueError as error:
+            raise BuildError(str(error)) from error
+        if len(set(keys)) < len(keys):
+            raise BuildError(f"two of features.encoders are the same encoder with the same weights: {keys}")
+        return keys
 
     def basis(self, known: Known) -> Any:
         assert known.audio
         return [self.settings(), known.audio.pcm_sha256]
 
     def keeps(self, row: Row, workspace: Workspace) -> bool:
-        return False  # a row points into one file
+        return False  # a row points into files of the partition
 
     def is_whole(self, part: Path, info: PartInfo) -> bool:
-        return not info.counts.get("ok") or part.with_suffix(".npy").exists()
+        if not info.counts.get("ok"):
+            return True
+        root = part.parent.parent
+        column = pq.read_table(part, columns=["encodings"])["encodings"].to_pylist()
+        encodings = [item for of_track in column if of_track is not None for item in of_track]
+        return all((root / file).is_file() for file in {e[name] for e in encodings for name in ("file", "frames_file")})
 
     def process_partition(
         self, partition: Partition, tracks: Sequence[Known], key: str, workspace: Workspace, pools: Pools
     ) -> list[Outcome]:
-        from collap_model.feature_store import write_feature_part  # torch loads with it: not for every start
+        sounds = [_sound(known, workspace) for known in tracks]
+        files: list[FeatureFile] = []
+        errors: dict[str, Exception] = {}
+        for settings, name in zip(self.features.encoders, self.settings(), strict=True):
+            encode = self._encode(settings, name, pools)
+            # What one encoder failed on the next one need not hear.
+            left = [sound for sound in sounds if sound.track_id not in errors]
+            file, failed = feature_file_of(workspace.root / self.name, partition.name, name, left, encode)
+            errors |= failed
+            files += [file] if file is not None else []
+        places = {file.path: {track[0]: track[2:] for track in file.tracks} for file in files}
+        return [
+            failure_of(errors[sound.track_id])
+            if sound.track_id in errors
+            else ok(_features(sound.track_id, files, places, workspace.root))
+            for sound in sounds
+        ]
 
-        vectors: dict[str, npt.NDArray[np.float32]] = {}
-        outcomes: dict[str, Outcome] = {}
-        of_path = {_audio_path(known, workspace): known.track.track_id for known in tracks}
-        for path, result in pools.map("processes", _encode, list(of_path)):
-            if isinstance(result, Exception):
-                outcomes[of_path[path]] = failure_of(result)
-            else:
-                vectors[of_path[path]] = result
-        encoded = [known.track.track_id for known in tracks if known.track.track_id in vectors]
-        if encoded:
-            file = f"{self.name}/{partition.name}-{key}.npy"
-            offsets = write_feature_part(workspace.root / file, [vectors[track_id] for track_id in encoded])
-            for track_id, offset in zip(encoded, offsets, strict=True):
-                outcomes[track_id] = ok(self._features(track_id, file, offset, vectors[track_id]))
-        return [outcomes[known.track.track_id] for known in tracks]
+    def _encode(
+        self, settings: EncoderSettings, key: str, pools: Pools
+    ) -> Callable[[Sequence[Sound]], Iterator[tuple[Sound, Heard | Exception]]]:
+        if isinstance(settings, SpectralEncoding):  # no weights to share: heard where it is decoded
+            return lambda sounds: pools.map("processes", _hear_spectral, sounds)
 
-    def _features(self, track_id: str, file: str, offset: int, vectors_SD: npt.NDArray[np.float32]) -> Features:
-        return Features(
-            track_id=track_id,
-            file=file,
-            offset=offset,
-            num_seconds=vectors_SD.shape[0],
-            dim=vectors_SD.shape[1],
-            encoder=f"{self.features.encoder}-{_ENCODER_VERSIONS[self.features.encoder]}",
-        )
+        def encode(sounds: Sequence[Sound]) -> Iterator[tuple[Sound, Heard | Exception]]:
+            if not sounds:
+                return
+            try:
+                for result in encode_tracks(_bench(settings, self.features.precision, key), sounds):
+                    pools.check()
+                    yield result
+            except ValueError as error:  # not of a track, but of the checkpoint
+                raise BuildError(str(error)) from error
+
+        return encode
 
 
-def _audio_path(known: Known, workspace: Workspace) -> Path:
+def _sound(known: Known, workspace: Workspace) -> Sound:
     assert known.audio
-    return workspace.root / known.audio.file
+    return Sound(
+        track_id=known.track.track_id,
+        pcm_sha256=known.audio.pcm_sha256,
+        path=workspace.root / known.audio.file,
+    )
 
 
-def _encode(path: Path) -> npt.NDArray[np.float32]:
-    from collap_model.spectral import spectral
+def _features(
+    track_id: str, files: Sequence[FeatureFile], places: dict[Path, dict[str, tuple[int, int]]], root: Path
+) -> Features:
+    encodings = tuple(
+        Encoding(
+            encoder=file.encoder,
+            file=str(file.path.relative_to(root)),
+            frames_file=str(file.frames_path.relative_to(root)),
+            offset=places[file.path][track_id][0],
+            dim=file.dim,
+        )
+        for file in files
+    )
+    return Features(track_id=track_id, num_seconds=places[files[0].path][track_id][1], encodings=encodings)
 
-    with open(path, "rb") as file:  # libsndfile would not say that a file is missing
-        samples, _ = soundfile.read(file, dtype="float32")
-    vectors_SD = spectral(samples)
-    if not np.isfinite(vectors_SD.astype(np.float16)).all():
-        raise ValueError("features hold NaN, infinity or values beyond float16")
-    return vectors_SD
+
+def _hear_spectral(sound: Sound) -> Heard:
+    from collap_model.encoders.spectral import SpectralEncoder  # torch loads with it: not for every start
+
+    encoder = SpectralEncoder()
+    [seconds] = encoder.encode([read_sound(sound)])
+    check_seconds(seconds, sound)
+    return Heard(encoder=encoder.identity, seconds=seconds)
+
+
+_opening = threading.Lock()
+
+
+def _bench(settings: EncoderSettings, precision: Precision, key: str) -> Bench:
+    """The process's own open encoders: partitions share them. The key is of the weights as they are now."""
+    with _opening:
+        return _new_bench(settings, precision, key)
+
+
+@functools.cache
+def _new_bench(settings: EncoderSettings, precision: Precision, key: str) -> Bench:
+    from collap_model.encoders.open import open_encoder
+
+    return Bench(lambda device: open_encoder(settings, precision, device), all_devices())

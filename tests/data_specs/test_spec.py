@@ -48,6 +48,11 @@ def test_relative_paths_start_at_the_spec(tmp_path: Path) -> None:
         (GOOD + "partition_siez: 3\n", r"unknown field 'partition_siez' \(value 3\)"),
         (GOOD + "partition_size: 0\n", r"field 'partition_size' = 0: .*greater than or equal to 1"),
         (GOOD + "caption: {captioner: server, model: moss}\n", r"'caption.model' = 'moss': no preset of that name"),
+        (GOOD + "features: {encoders: [{encoder: clap}]}\n", r"'features.encoders.0'.*'spectral', 'beats'"),
+        (GOOD + "features: {encoders: [{encoder: beats}]}\n", "field 'features.encoders.0.weights' is missing"),
+        (GOOD + "features: {encoders: []}\n", "'features.encoders'.*at least 1"),
+        (GOOD + "features: {encoders: [{encoder: spectral}, {encoder: spectral}]}\n", "twice with equal settings"),
+        (GOOD + "features: {precision: float16}\n", "'float32' or 'bfloat16'"),
         (GOOD + "audio: {min_duration_s: -3}\n", r"field 'audio.min_duration_s' = -3"),
         (GOOD + "split: {test_percent: 60, valid_percent: 40}\n", "must stay below 100"),
         ("name: mine\nsource: {type: local}\n", r"field 'source.folder' is missing"),
@@ -62,6 +67,15 @@ def test_a_wrong_spec_names_the_field(tmp_path: Path, text: str, message: str) -
     with pytest.raises(SpecError, match=message) as caught:
         load_spec(write(tmp_path, text))
     assert "spec.yaml" in str(caught.value)
+
+
+def test_weights_lie_beside_the_spec_and_names_of_the_hub_stay(tmp_path: Path) -> None:
+    encoders = "{encoder: beats, weights: b.pt}, {encoder: whisper, model: openai/w}, {encoder: mert, model: ./m}"
+    spec = load_spec(write(tmp_path, GOOD + f"features: {{encoders: [{encoders}]}}\n"))
+    beats, whisper, mert = (item.model_dump() for item in spec.features.encoders)
+    assert beats["weights"] == str(tmp_path / "b.pt")
+    assert whisper["model"] == "openai/w"
+    assert mert["model"] == str(tmp_path / "m")
 
 
 def test_a_missing_spec_says_where_others_are(tmp_path: Path) -> None:

@@ -58,10 +58,15 @@ def test_features_fit_the_audio(small: tuple[Path, Path]) -> None:
     features = pd.read_parquet(small[1] / "features.parquet")
     manifest = pd.read_parquet(small[1] / "manifest.parquet").set_index("track_id")
     for row in features.itertuples():
-        vectors = np.load(small[1] / row.file, mmap_mode="r")[row.offset : row.offset + row.num_seconds]
-        assert vectors.shape == (row.num_seconds, row.dim)
+        [encoding] = row.encodings
+        heard = slice(encoding["offset"], encoding["offset"] + row.num_seconds)
+        vectors = np.load(small[1] / encoding["file"], mmap_mode="r")[heard]
+        frames = np.load(small[1] / encoding["frames_file"], mmap_mode="r")[heard]
+        assert vectors.shape == (row.num_seconds, encoding["dim"])
         assert np.isfinite(vectors).all()
+        assert (frames[:-1] == frames[0]).all()
         assert row.num_seconds == pytest.approx(manifest.loc[row.track_id].duration_s, abs=1)
+        assert frames.sum() == pytest.approx(manifest.loc[row.track_id].duration_s * frames[0], abs=frames[0] / 20)
 
 
 def test_a_second_run_does_nothing(copy: tuple[Path, Path]) -> None:

@@ -33,6 +33,8 @@ def assert_gone(workspace: Path, track_id: str) -> None:
     assert track_id not in set(pd.read_parquet(workspace / "features.parquet").track_id)
     for path in workspace.glob("shards/*.tar"):
         assert not [name for name in tarfile.open(path).getnames() if name.startswith(track_id)]
+    for path in workspace.glob("features/*.json"):
+        assert track_id not in path.read_text()
     for path in workspace.rglob("*-*-*.parquet"):
         rows = [row for row in pq.read_table(path).to_pylist() if row.get("track_id") == track_id]
         assert len(rows) <= (path.parent.name == "harvest"), path
