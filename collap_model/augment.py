@@ -46,14 +46,20 @@ def global_paragraph(caption: str) -> str:
     first_line = caption.strip().split("\n", 1)[0]
     sentences = _SENTENCE_END.split(first_line)
     about_all = list(takewhile(lambda sentence: not _SPAN.search(sentence), sentences))
-    return " ".join(about_all) or caption
+    about = " ".join(about_all)
+    return about if _says_something(about) else caption
 
 
 def sample_sentences(rng: np.random.Generator, caption: str) -> str:
     """Between a quarter and all of the sentences, in their order."""
-    sentences = [sentence for sentence in _SENTENCE_END.split(caption.strip()) if sentence]
+    sentences = [sentence for sentence in _SENTENCE_END.split(caption.strip()) if _says_something(sentence)]
     if len(sentences) < 2:
         return caption
     kept = rng.random(len(sentences)) < rng.uniform(0.25, 1.0)
     kept[rng.integers(len(sentences))] = True
     return " ".join(sentence for sentence, keep in zip(sentences, kept, strict=True) if keep)
+
+
+def _says_something(text: str) -> bool:
+    """A row of dots or dashes between paragraphs does not, and no text tower reads it."""
+    return any(character.isalnum() for character in text)

@@ -1,7 +1,7 @@
 """Checkpoints of a run: a folder per step that is either absent or whole.
 
     run/checkpoints/step-00000500/model/...   as ``CoLLAP.save_pretrained`` writes it
-    run/checkpoints/step-00000500/state.pt    optimiser and step
+    run/checkpoints/step-00000500/state.pt    what the loss learned, optimiser and step
     run/model/                                the finished model
 
 Random state is not stored: order, augmentation and dropout of a step are functions of the seed
@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 
 from collap_model.model import CoLLAP
+from collap_model.task import ContrastiveTask
 
 __all__ = ["final_model", "latest_checkpoint", "load_checkpoint", "publish_model", "save_checkpoint"]
 
@@ -35,13 +36,14 @@ def latest_checkpoint(run: Path) -> Path | None:
     return found[-1] if found else None
 
 
-def save_checkpoint(run: Path, model: CoLLAP, optimiser: torch.optim.Optimizer, step: int) -> Path:
+def save_checkpoint(run: Path, task: ContrastiveTask, optimiser: torch.optim.Optimizer, step: int) -> Path:
     """Write the state after ``step`` steps, then remove all but the newest two."""
     folder = run / "checkpoints" / f"{_PREFIX}{step:08d}"
     if not folder.exists():
         building = _fresh(folder.parent / f".building-{folder.name}")
-        model.save_pretrained(building / "model")
-        torch.save({"optimiser": optimiser.state_dict(), "step": step}, building / "state.pt")
+        task.model.save_pretrained(building / "model")
+        state = {"loss": task.loss.state_dict(), "optimiser": optimiser.state_dict(), "step": step}
+        torch.save(state, building / "state.pt")
         _commit(building, folder)
     for old in sorted(folder.parent.glob(f"{_PREFIX}*"))[:-_KEEP]:
         # Renamed first: a kill amid removal must not leave half a checkpoint under a whole one's name.
@@ -49,9 +51,10 @@ def save_checkpoint(run: Path, model: CoLLAP, optimiser: torch.optim.Optimizer, 
     return folder
 
 
-def load_checkpoint(folder: Path, optimiser: torch.optim.Optimizer) -> int:
-    """Restore the optimiser and return the number of steps done; the weights are in ``folder / "model"``."""
+def load_checkpoint(folder: Path, task: ContrastiveTask, optimiser: torch.optim.Optimizer) -> int:
+    """Restore loss and optimiser and return the number of steps done; the weights are in ``folder / "model"``."""
     state = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
+    task.loss.load_state_dict(state["loss"])
     optimiser.load_state_dict(state["optimiser"])
     return int(state["step"])
 

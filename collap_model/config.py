@@ -11,9 +11,17 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from collap_model.choices import FusionName, TowerName
 
-__all__ = ["TrainConfig"]
+__all__ = ["LossName", "TrainConfig"]
 
-_PUBLISHED = {"roberta": "FacebookAI/roberta-base", "gpt2": "openai-community/gpt2"}
+LossName = Literal["infonce", "sigmoid"]
+
+_PUBLISHED = {
+    "roberta": "FacebookAI/roberta-base",
+    "gpt2": "openai-community/gpt2",
+    "modernbert": "answerdotai/ModernBERT-base",
+}
+_TEMPERATURES = {"infonce": 0.07, "sigmoid": 0.1}
+"""CLIP's and SigLIP's."""
 
 
 class TrainConfig(BaseModel):
@@ -24,7 +32,8 @@ class TrainConfig(BaseModel):
     text_tower: TowerName = Field(
         "roberta",
         title="Text tower",
-        description="roberta or gpt2 (the paper's variants), or tiny: offline, its tokenizer trained on the captions",
+        description="roberta (512 tokens) or gpt2 (1024), the paper's variants, modernbert (8192), "
+        "or tiny: offline, its tokenizer trained on the captions",
     )
     text_model: str | None = Field(
         None,
@@ -34,7 +43,14 @@ class TrainConfig(BaseModel):
     fusion: FusionName = Field(
         "attention",
         title="Fusion",
-        description="How clips combine into a score: attention (the paper), mean or max",
+        description="How clips combine into a score: attention (the paper), mean, max, token (every word finds "
+        "its clip), or ordered (the parts of the text in the order of the clips)",
+    )
+    loss: LossName = Field(
+        "infonce",
+        title="Loss",
+        description="infonce: pick the text among all of the batch, and the track (the paper); "
+        "sigmoid: true or false for every pair alone (SigLIP), for small batches",
     )
     dim: int = Field(512, ge=8, le=4096, title="Joint width", description="Width of the space texts and clips share")
     clip_seconds: int = Field(10, ge=1, le=120, title="Clip length", description="Seconds of audio per clip vector")
@@ -58,8 +74,12 @@ class TrainConfig(BaseModel):
         300, ge=0, le=1_000_000, title="Warm-up steps", description="Linear rise before the cosine fall"
     )
     max_grad_norm: float = Field(1.0, gt=0, le=1000, title="Gradient clip", description="Bound on the gradient's norm")
-    temperature: float = Field(
-        0.07, gt=0.01, lt=1, title="Temperature", description="Initial temperature of the loss; learned from there"
+    temperature: float | None = Field(
+        None,
+        gt=0.01,
+        lt=1,
+        title="Temperature",
+        description="Initial temperature of the loss, learned from there; empty for 0.07 (infonce) or 0.1 (sigmoid)",
     )
     dropout: float = Field(
         0.1,
@@ -79,6 +99,14 @@ class TrainConfig(BaseModel):
     )
     global_chance: float = Field(
         0.1, ge=0, le=1, title="Global chance", description="Share of captions cut to their first paragraph"
+    )
+    swap_negatives: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        title="Swap chance",
+        description="Share of tracks heard whole, with the caption without times, and against the same caption with "
+        "two sections exchanged: teaches order. Needs the build's captions.parquet",
     )
     seed: int = Field(0, ge=0, lt=2**31, title="Seed", description="Of weights, order, augmentation and dropout")
     checkpoint_every: int = Field(
@@ -109,3 +137,8 @@ class TrainConfig(BaseModel):
     def pretrained(self) -> str | None:
         """Where the text tower's weights come from; None for the tiny tower, which begins at random."""
         return self.text_model or _PUBLISHED.get(self.text_tower)
+
+    @property
+    def first_temperature(self) -> float:
+        """Where the temperature begins."""
+        return self.temperature or _TEMPERATURES[self.loss]

@@ -3,7 +3,7 @@
 The order of epoch e is ``permutation(seed, e)`` and a sample's augmentation is drawn from
 ``(seed, e, row)``: a resumed run needs nothing but its step to see what it would have seen.
 
-Shapes: I texts, J tracks, K clips, L tokens, E encoder dim, X keys.
+Shapes: J tracks, K clips, H hard negatives, E width of all encoders, X keys.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +23,14 @@ from torch import Tensor
 from collap_model.augment import crop_seconds, sample_caption
 from collap_model.config import TrainConfig
 from collap_model.distributed import World
-from collap_model.feature_store import FeatureStore, pool_clips
+from collap_model.feature_store import FeatureStore
+from collap_model.negatives import Swaps
+from data_specs.spec import FeatureSettings
 
 __all__ = ["MANIFEST_FILE", "Pair", "Pairs", "TextsAndClips", "TrainingData", "pad_clips"]
 
 MANIFEST_FILE = "manifest.parquet"
+_BUILD_FILE = "build.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,28 @@ class Pairs:
 
     def clips(self, track_id: str, *, clip_seconds: int, longest: int) -> npt.NDArray[np.float32]:
         """Clip features ``[K, E]`` of the first ``longest`` seconds of a track."""
-        return pool_clips(self.store.vectors(track_id)[:longest], clip_seconds)
+        return self.store.clips(track_id, clip_seconds, slice(0, longest))
+
+    def feature_settings(self) -> FeatureSettings | None:
+        """How the build opened the encoders; None for a workspace whose features were made elsewhere.
+
+        Raises:
+            ValueError: ``build.json`` does not say it, or names other encoders than the features.
+        """
+        path = self.store.workspace / _BUILD_FILE
+        if not path.is_file():
+            return None
+        try:
+            settings = FeatureSettings.model_validate(json.loads(path.read_bytes())["spec"]["features"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} does not say how the features were made; build the dataset again") from error
+        named = [item.encoder for item in settings.encoders]
+        if named != [identity.split("-")[0] for identity in self.store.encoders]:
+            raise ValueError(
+                f"{path} names the encoders {named}, the features are of {list(self.store.encoders)}; "
+                "build the dataset again"
+            )
+        return settings
 
     def feature_statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation ``[E]`` over all seconds of all tracks of the split, in float64 inside."""
@@ -105,7 +129,7 @@ class Pairs:
         digest = hashlib.sha256()
         for pair in self.pairs:
             row = self.store.rows[pair.track_id]
-            entry = [pair.track_id, pair.caption, row.file, row.offset, row.num_seconds, row.dim, row.encoder]
+            entry = [pair.track_id, pair.caption, asdict(row)]
             digest.update(json.dumps(entry).encode() + b"\n")
         return digest.hexdigest()
 
@@ -115,17 +139,29 @@ class TextsAndClips:
     """A batch before tokenisation: text i describes track i."""
 
     texts: list[str]
+    swapped: list[str]
+    """Hard negatives: the text of a track with two sections exchanged."""
+    owners_H: Tensor
+    """The track of each hard negative; no track has two."""
     clips_JKE: Tensor
     mask_JK: Tensor
     keys_JX: Tensor
-    """Two pairs that share a key (track or caption) are no negatives of each other."""
+    """Two pairs that share a key (track, caption, or text as it is read) are no negatives of each other."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sample:
+    text: str
+    swapped: str | None
+    clips_KE: npt.NDArray[np.float32]
+    keys: tuple[int, ...]
 
 
 class TrainingData:
     """Batch number -> batch, for one process of a world."""
 
     def __init__(self, pairs: Pairs, config: TrainConfig, world: World) -> None:
-        """Raises ``ValueError`` where the split cannot fill a batch or the batch cannot be shared out evenly."""
+        """Raises ``ValueError`` for a split that cannot fill a batch or has nothing to exchange, or an uneven batch."""
         num_tracks, size = len(pairs.track_ids), config.batch_size
         if num_tracks < 2:
             raise ValueError(
@@ -142,6 +178,16 @@ class TrainingData:
         self.config = config
         self.world = world
         self.batches_per_epoch = len(pairs) // size
+        self.swaps: Swaps | None = None
+        if config.swap_negatives > 0:
+            used = {(pair.track_id, pair.caption) for pair in pairs.pairs}
+            self.swaps = Swaps.open(pairs.store.workspace, used, config.max_track_seconds)
+
+    def fingerprint(self) -> str:
+        """Hash of everything a batch is made of beside the config."""
+        if self.swaps is None:
+            return self.pairs.fingerprint()
+        return hashlib.sha256(f"{self.pairs.fingerprint()} {self.swaps.fingerprint()}".encode()).hexdigest()
 
     def batch(self, step: int) -> TextsAndClips:
         """This process's part of the batch of ``step``; the last incomplete batch of an epoch is left out."""
@@ -150,26 +196,43 @@ class TrainingData:
         share = self.config.batch_size // self.world.size
         first = number * self.config.batch_size + self.world.rank * share
         samples = [self._sample(int(row), epoch) for row in order[first : first + share]]
-        clips_JKE, mask_JK = pad_clips([clips for _, clips, _ in samples])
+        clips_JKE, mask_JK = pad_clips([sample.clips_KE for sample in samples])
+        swapped = {owner: sample.swapped for owner, sample in enumerate(samples) if sample.swapped is not None}
         return TextsAndClips(
-            texts=[text for text, _, _ in samples],
+            texts=[sample.text for sample in samples],
+            swapped=list(swapped.values()),
+            owners_H=torch.tensor(list(swapped), dtype=torch.int64),
             clips_JKE=clips_JKE,
             mask_JK=mask_JK,
-            keys_JX=torch.tensor([keys for _, _, keys in samples]),
+            keys_JX=torch.tensor([sample.keys for sample in samples]),
         )
 
-    def _sample(self, row: int, epoch: int) -> tuple[str, npt.NDArray[np.float32], tuple[int, int]]:
-        config, pair = self.config, self.pairs.pairs[row]
+    def _sample(self, row: int, epoch: int) -> _Sample:
+        config, pair, store = self.config, self.pairs.pairs[row], self.pairs.store
         rng = np.random.default_rng((config.seed, epoch, row))
-        vectors = self.pairs.store.vectors(pair.track_id)
-        heard = crop_seconds(
-            rng, len(vectors), chance=config.crop_chance, min_share=config.min_crop, longest=config.max_track_seconds
+        swap = None
+        if self.swaps is not None and rng.random() < config.swap_negatives:
+            swap = self.swaps.draw(rng, pair.track_id)
+        if swap is not None:
+            # Heard and read whole: who hears one of the two sections only cannot tell that they were exchanged.
+            heard, text = slice(config.max_track_seconds), swap.true
+        else:
+            heard = crop_seconds(
+                rng,
+                store.rows[pair.track_id].num_seconds,
+                chance=config.crop_chance,
+                min_share=config.min_crop,
+                longest=config.max_track_seconds,
+            )
+            text = sample_caption(
+                rng, pair.caption, sentences_chance=config.sentences_chance, global_chance=config.global_chance
+            )
+        return _Sample(
+            text=text,
+            swapped=None if swap is None else swap.false,
+            clips_KE=store.clips(pair.track_id, config.clip_seconds, heard),
+            keys=(_key(pair.track_id), _key(pair.caption), _key(text)),
         )
-        text = sample_caption(
-            rng, pair.caption, sentences_chance=config.sentences_chance, global_chance=config.global_chance
-        )
-        keys = (_key(pair.track_id), _key(pair.caption))
-        return text, pool_clips(vectors[heard], config.clip_seconds), keys
 
 
 def pad_clips(clips: Sequence[npt.NDArray[np.float32]]) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,8 @@
 
 Gradients here are of the *sum* of all ranks' losses. DistributedDataParallel averages, so the
 loss is multiplied by the world size before ``backward``.
+
+Shapes: I texts, P parts, D joint dim.
 """
 
 from __future__ import annotations
@@ -15,8 +17,11 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.nn.functional import pad
 
-__all__ = ["World", "all_max", "gather", "join_world", "sum_over_ranks"]
+from collap_model.text.texts import Texts
+
+__all__ = ["World", "all_max", "gather", "gather_texts", "join_world", "sum_over_ranks"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +85,26 @@ class _SumOverRanks(torch.autograd.Function):
 def gather(local: Tensor, world: World) -> Tensor:
     """The rows of all ranks in rank order; equal numbers of rows required. Differentiable."""
     return local if world.size == 1 else _Gather.apply(local)
+
+
+def gather_texts(texts: Texts, world: World) -> Texts:
+    """The texts of all ranks in rank order, parts padded to the most of any rank. Differentiable.
+
+    Every rank must have as many texts, and parts either on all ranks or on none.
+    """
+    if world.size == 1:
+        return texts
+    text_ID = gather(texts.text_ID, world)
+    if texts.parts_IPD is None or texts.parts_mask_IP is None:
+        return Texts(text_ID=text_ID)
+    num_parts = texts.parts_IPD.shape[1]
+    most = int(all_max(torch.tensor(num_parts, device=text_ID.device), world))
+    return Texts(
+        text_ID=text_ID,
+        parts_IPD=gather(pad(texts.parts_IPD, (0, 0, 0, most - num_parts)), world),
+        # As bytes: not every backend carries truth values.
+        parts_mask_IP=gather(pad(texts.parts_mask_IP, (0, most - num_parts)).byte(), world).bool(),
+    )
 
 
 def sum_over_ranks(local: Tensor, world: World) -> Tensor:

@@ -37,7 +37,7 @@ class RetrievalReport:
     """Distinct captions."""
     num_tracks: int
     num_truncated: int
-    """Texts whose end the text tower did not read."""
+    """Texts that the text tower did not read whole."""
     data_sha256: str
     text_tower: str
     fusion: str
@@ -54,10 +54,12 @@ def evaluate(model_folder: Path, workspace: Path, split: str = "test", *, device
     target = resolve_device(device)
     model = CoLLAP.from_pretrained(model_folder).to(target)
     pairs = Pairs.open(workspace, split)
-    if (pairs.store.encoder, pairs.store.dim) != (model.form.encoder, model.form.encoder_dim):
+    trained = [(encoder.identity, encoder.dim) for encoder in model.form.encoders]
+    found = list(zip(pairs.store.encoders, pairs.store.dims, strict=True))
+    if found != trained:
         raise ValueError(
-            f"the model hears {model.form.encoder} features [{model.form.encoder_dim}], the workspace has "
-            f"{pairs.store.encoder} [{pairs.store.dim}]; extract the model's features"
+            f"the model hears features of {trained} (encoder and width), the workspace has {found}; "
+            "extract the model's features"
         )
     texts = list(dict.fromkeys(pairs.captions))
     tracks = pairs.track_ids
@@ -74,22 +76,15 @@ def evaluate(model_folder: Path, workspace: Path, split: str = "test", *, device
         data_sha256=pairs.fingerprint(),
         text_tower=model.form.text_tower,
         fusion=model.form.fusion,
-        encoder=model.form.encoder,
+        encoder=pairs.store.encoder,
         metrics=retrieval_metrics(scores_IJ.numpy(), [described[text] for text in texts]),
     )
 
 
 @torch.inference_mode()
 def score_matrix(model: CoLLAP, texts: Sequence[str], pairs: Pairs, tracks: Sequence[str]) -> tuple[Tensor, int]:
-    """``scores_IJ`` on the CPU, and how many texts were cut."""
-    device = model.feature_mean_E.device
-    embedded, num_truncated = [], 0
-    for first in range(0, len(texts), _TEXTS_AT_ONCE):
-        tokens = model.tower.tokenize(texts[first : first + _TEXTS_AT_ONCE])
-        num_truncated += tokens.num_truncated
-        embedded.append(model.embed_texts(tokens.to(device)))
-    text_ID = torch.cat(embedded)
-    columns = []
+    """``scores_IJ`` on the CPU, and how many texts were shortened."""
+    tracks_at_once = []
     for first in range(0, len(tracks), _TRACKS_AT_ONCE):
         clips_JKE, mask_JK = pad_clips(
             [
@@ -97,8 +92,16 @@ def score_matrix(model: CoLLAP, texts: Sequence[str], pairs: Pairs, tracks: Sequ
                 for track_id in tracks[first : first + _TRACKS_AT_ONCE]
             ]
         )
-        columns.append(model.score(text_ID, model.embed_clips(clips_JKE.to(device)), mask_JK.to(device)).cpu())
-    return torch.cat(columns, dim=1), num_truncated
+        clips_JKE, mask_JK = clips_JKE.to(model.device), mask_JK.to(model.device)
+        tracks_at_once.append((model.embed_clips(clips_JKE, mask_JK), mask_JK))
+    # Clips are kept and texts pass by: with all its tokens a text is larger than a track.
+    rows, num_truncated = [], 0
+    for first in range(0, len(texts), _TEXTS_AT_ONCE):
+        tokens = model.tower.tokenize(texts[first : first + _TEXTS_AT_ONCE])
+        num_truncated += tokens.num_truncated
+        few = model.embed_texts(tokens.to(model.device))
+        rows.append(torch.cat([model.scorer(few, *clips_and_mask).cpu() for clips_and_mask in tracks_at_once], dim=1))
+    return torch.cat(rows), num_truncated
 
 
 def _table(report: RetrievalReport) -> str:

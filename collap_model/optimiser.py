@@ -7,16 +7,16 @@ import math
 import torch
 
 from collap_model.config import TrainConfig
-from collap_model.model import CoLLAP
+from collap_model.task import ContrastiveTask
 
 __all__ = ["build_optimiser", "rate_share", "set_rates"]
 
 
-def build_optimiser(model: CoLLAP, config: TrainConfig) -> torch.optim.AdamW:
+def build_optimiser(task: ContrastiveTask, config: TrainConfig) -> torch.optim.AdamW:
     """No decay on biases, norms and scalars: everything with fewer than two dimensions."""
     groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        peak = config.text_lr if name.startswith("tower.") else config.lr
+    for name, parameter in task.named_parameters():
+        peak = config.text_lr if name.startswith("model.tower.") else config.lr
         decay = config.weight_decay if parameter.ndim >= 2 else 0.0
         groups.setdefault((peak, decay), []).append(parameter)
     return torch.optim.AdamW(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import time
 from typing import Any
 
 from collap_model.config import TrainConfig
 from collap_model.loss import LossReport
-from collap_model.model import CoLLAP
 from collap_model.run_folder import RunFolder
+from collap_model.task import ContrastiveTask
 from collap_model.text import TokenBatch
 
 __all__ = ["Progress"]
@@ -30,10 +29,10 @@ class Progress:
         self.losses: list[float] = []
         self.accuracies: list[float] = []
         self.grad_norms: list[float] = []
-        self.num_texts = self.num_truncated = 0
+        self.num_texts = self.num_truncated = self.num_swapped = self.num_told_apart = 0
 
     def record(
-        self, step: int, report: LossReport, grad_norm: float, tokens: TokenBatch, model: CoLLAP, rate: float
+        self, step: int, report: LossReport, grad_norm: float, tokens: TokenBatch, task: ContrastiveTask, rate: float
     ) -> None:
         """Take in step number ``step`` (the first is 1)."""
         self.losses.append(report.loss.item())
@@ -41,13 +40,15 @@ class Progress:
         self.grad_norms.append(grad_norm)
         self.num_texts += len(tokens.ids_IL)
         self.num_truncated += tokens.num_truncated
+        self.num_swapped += len(report.told_apart_H)
+        self.num_told_apart += int(report.told_apart_H.sum())
         if step % self.config.log_every == 0 or step == self.config.steps:
             if self.folder is not None:
-                self._say(self.folder, step, model, rate)
+                self._say(self.folder, step, task, rate)
             self._clear()
             self.window_started = time.monotonic()
 
-    def _say(self, folder: RunFolder, step: int, model: CoLLAP, rate: float) -> None:
+    def _say(self, folder: RunFolder, step: int, task: ContrastiveTask, rate: float) -> None:
         now = time.monotonic()
         values: dict[str, Any] = {
             "step": step,
@@ -55,27 +56,34 @@ class Progress:
             "accuracy": _mean(self.accuracies),
             "grad_norm": _mean(self.grad_norms),
             "lr": self.config.lr * rate,
-            "scale": model.scale().item(),
             "truncated": self.num_truncated / self.num_texts,
             "seconds_per_step": (now - self.window_started) / len(self.losses),
         }
-        if model.form.fusion == "attention":
-            values |= {"tau": model.score.tau().item(), "lam": model.score.lam.item()}
-        folder.log(**values)
+        if self.num_swapped:
+            values["told_apart"] = self.num_told_apart / self.num_swapped
+        folder.log(**values, **_learned(task))
         left = (self.config.steps - step) * (now - self.started) / (step - self.first_step)
         print(
             f"step {step}/{self.config.steps}  loss {values['loss']:.3f}  accuracy {values['accuracy']:.0%}  "
             f"{values['seconds_per_step']:.2f} s/step  {_spoken(left)} left",
             flush=True,
         )
-        self._warn(step, values)
+        guessing = task.loss.of_guessing
+        if step > self.config.warmup_steps + self.config.log_every and values["loss"] > 0.99 * guessing:
+            print(f"warning: the loss {values['loss']:.3f} is still that of guessing, {guessing:.3f}")
 
-    def _warn(self, step: int, values: dict[str, Any]) -> None:
-        chance = math.log(self.config.batch_size)
-        if step > self.config.warmup_steps + self.config.log_every and values["loss"] > 0.99 * chance:
-            print(f"warning: the loss {values['loss']:.3f} is still that of guessing, ln(batch) = {chance:.3f}")
-        if values["truncated"] > 0:
-            print(f"note: {values['truncated']:.1%} of the texts were longer than the text tower reads; ends cut off")
+
+def _learned(task: ContrastiveTask) -> dict[str, float]:
+    """The numbers that training learns one by one."""
+    model, scorer = task.model, task.model.scorer
+    values = {"scale": model.scale().item()}
+    if task.loss.name == "sigmoid":
+        values["bias"] = task.loss.bias.item()
+    if model.form.fusion in ("attention", "token", "ordered"):
+        values |= {"tau": scorer.tau().item(), "lam": scorer.lam.item()}
+    if model.form.fusion == "ordered":
+        values |= {"width": scorer.width().item(), "strength": scorer.strength.item()}
+    return values
 
 
 def _mean(values: list[float]) -> float:

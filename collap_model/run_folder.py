@@ -3,6 +3,7 @@
     run/config.json    the resolved TrainConfig
     run/data.json      fingerprint and size of the training data
     run/versions.json  of the packages that decide bits
+    run/texts.json     how many captions the text tower does not read whole
     run/log.jsonl      one line per window of steps
 
 A folder belongs to one config and one dataset for good; anything else is refused, because a run
@@ -21,7 +22,7 @@ from typing import Any
 from collap_model.config import TrainConfig
 from data_specs.publish import publish_bytes
 
-__all__ = ["DataIdentity", "RunFolder"]
+__all__ = ["DataIdentity", "RunFolder", "TextCounts"]
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "safetensors")
 
@@ -34,6 +35,19 @@ class DataIdentity:
     num_pairs: int
     num_tracks: int
     encoder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextCounts:
+    """What of the captions reaches the model."""
+
+    num_texts: int
+    """Different captions."""
+    max_tokens: int
+    """The text tower reads no more."""
+    num_shortened: int
+    num_tokens_lost: int
+    """By all of these together."""
 
 
 class RunFolder:
@@ -71,6 +85,10 @@ class RunFolder:
                 )
         elif write:
             _write_json(path, wanted)
+
+    def note_texts(self, counts: TextCounts) -> None:
+        """Write down what the text tower reads."""
+        _write_json(self.path / "texts.json", asdict(counts))
 
     def cut_log(self, step: int) -> None:
         """Drop log lines of steps that a kill undid: those after ``step``, and a line cut short."""

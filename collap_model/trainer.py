@@ -7,7 +7,7 @@ killed and resumed ends with the same bits as one that was not.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,15 +27,18 @@ from collap_model.checkpoint import (
 from collap_model.config import TrainConfig
 from collap_model.data import Pairs, TextsAndClips, TrainingData
 from collap_model.distributed import World, join_world
-from collap_model.loss import LossReport
-from collap_model.model import CoLLAP, ModelForm
+from collap_model.form import EncoderForm, ModelForm
+from collap_model.loss import ContrastiveLoss, LossReport
+from collap_model.model import CoLLAP
 from collap_model.optimiser import build_optimiser, rate_share, set_rates
 from collap_model.progress import Progress
-from collap_model.run_folder import DataIdentity, RunFolder
+from collap_model.run_folder import DataIdentity, RunFolder, TextCounts
 from collap_model.task import ContrastiveTask
-from collap_model.text import TokenBatch, new_tower
+from collap_model.text import TextTower, TokenBatch, new_tower
 
 __all__ = ["NotFinite", "TrainResult", "resolve_device", "train"]
+
+_TEXTS_AT_ONCE = 1024
 
 
 class NotFinite(RuntimeError):
@@ -76,7 +79,7 @@ def train(config: TrainConfig, workspace: Path, run: Path) -> TrainResult:
         data = TrainingData(pairs, config, world)
         folder = RunFolder(run)
         identity = DataIdentity(
-            sha256=pairs.fingerprint(),
+            sha256=data.fingerprint(),
             num_pairs=len(pairs),
             num_tracks=len(pairs.track_ids),
             encoder=pairs.store.encoder,
@@ -103,28 +106,28 @@ class _Trainer:
         self.bf16 = config.precision == "bf16" or (config.precision == "auto" and self.device.type == "cuda")
         torch.manual_seed(config.seed)
         start = latest_checkpoint(folder.path)
-        self.model = (_new_model(config, data.pairs) if start is None else CoLLAP.from_pretrained(start / "model")).to(
-            self.device
-        )
-        self.optimiser = build_optimiser(self.model, config)
-        self.first_step = 0 if start is None else load_checkpoint(start, self.optimiser)
-        task = ContrastiveTask(self.model, world).train()
-        self.task: nn.Module = DistributedDataParallel(task) if world.size > 1 else task
+        model = _new_model(config, data.pairs) if start is None else CoLLAP.from_pretrained(start / "model")
+        self.task = ContrastiveTask(model, ContrastiveLoss(config.loss, config.batch_size), world)
+        self.task.to(self.device).train()
+        self.optimiser = build_optimiser(self.task, config)
+        self.first_step = 0 if start is None else load_checkpoint(start, self.task, self.optimiser)
+        self.shared: nn.Module = DistributedDataParallel(self.task) if world.size > 1 else self.task
 
     def run(self) -> TrainResult:
         config, first = self.config, self.world.is_first
         if first:
             self.folder.cut_log(self.first_step)
             print(self._opening(), flush=True)
+            self._say_what_is_read()
         progress = Progress(config, self.folder if first else None, self.first_step)
         for step, (batch, tokens) in self._batches():
             report, grad_norm = self._step(step, batch, tokens)
-            progress.record(step + 1, report, grad_norm, tokens, self.model, rate_share(step, config))
+            progress.record(step + 1, report, grad_norm, tokens, self.task, rate_share(step, config))
             done = step + 1
             if first and done % config.checkpoint_every == 0 and done < config.steps:
-                save_checkpoint(self.folder.path, self.model, self.optimiser, done)
+                save_checkpoint(self.folder.path, self.task, self.optimiser, done)
         if first:
-            publish_model(self.folder.path, self.model)
+            publish_model(self.folder.path, self.task.model)
             print(f"finished {config.steps} steps; the model is in {final_model(self.folder.path)}", flush=True)
         return TrainResult(
             model=final_model(self.folder.path), first_step=self.first_step, steps=config.steps, already_finished=False
@@ -135,7 +138,7 @@ class _Trainer:
 
         def prepare(step: int) -> tuple[TextsAndClips, TokenBatch]:
             batch = self.data.batch(step)
-            return batch, self.model.tower.tokenize(batch.texts)
+            return batch, self.task.model.tower.tokenize([*batch.texts, *batch.swapped])
 
         with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
             upcoming = pool.submit(prepare, self.first_step)
@@ -150,8 +153,9 @@ class _Trainer:
         torch.manual_seed(_step_seed(self.config.seed, step, self.world.rank))
         set_rates(self.optimiser, rate_share(step, self.config))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            share, report = self.task(
+            share, report = self.shared(
                 tokens.to(self.device),
+                batch.owners_H.to(self.device, non_blocking=True),
                 batch.clips_JKE.to(self.device, non_blocking=True),
                 batch.mask_JK.to(self.device, non_blocking=True),
                 batch.keys_JX.to(self.device, non_blocking=True),
@@ -159,7 +163,7 @@ class _Trainer:
         self.optimiser.zero_grad(set_to_none=True)
         # DDP averages gradients over ranks; the loss is the sum of the ranks' shares.
         (share * self.world.size).backward()
-        grad_norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm).item()
+        grad_norm = nn.utils.clip_grad_norm_(self.task.parameters(), self.config.max_grad_norm).item()
         if not math.isfinite(grad_norm):
             raise NotFinite(
                 f"step {step + 1}: loss {report.loss.item()}, gradient norm {grad_norm}. The last checkpoint is whole; "
@@ -168,17 +172,39 @@ class _Trainer:
         self.optimiser.step()
         return report, grad_norm
 
+    def _say_what_is_read(self) -> None:
+        """Count the captions that the text tower has to shorten; once, for the log and the run folder."""
+        counts = _count_texts(self.task.model.tower, sorted(set(self.data.pairs.captions)))
+        self.folder.note_texts(counts)
+        if counts.num_shortened:
+            print(
+                f"note: {counts.num_shortened} of {counts.num_texts} captions are longer than the {counts.max_tokens} "
+                f"tokens that {self.config.text_tower} reads; {counts.num_tokens_lost} tokens are left out",
+                flush=True,
+            )
+
     def _opening(self) -> str:
-        count = sum(parameter.numel() for parameter in self.model.parameters())
+        count = sum(parameter.numel() for parameter in self.task.parameters())
         return (
             f"{len(self.data.pairs)} pairs, {self.data.batches_per_epoch} batches an epoch, "
-            f"{count / 1e6:.1f} M parameters, {self.world.size} process(es) on {self.device.type}; "
+            + (f"{len(self.data.swaps)} tracks with sections to exchange, " if self.data.swaps else "")
+            + f"{count / 1e6:.1f} M parameters, {self.world.size} process(es) on {self.device.type}; "
             + (f"resuming after step {self.first_step}" if self.first_step else "starting")
         )
 
 
 def _step_seed(seed: int, step: int, rank: int) -> int:
     return int(np.random.SeedSequence((seed, step, rank)).generate_state(1, np.uint64)[0])
+
+
+def _count_texts(tower: TextTower, texts: Sequence[str]) -> TextCounts:
+    batches = [tower.tokenize(texts[first : first + _TEXTS_AT_ONCE]) for first in range(0, len(texts), _TEXTS_AT_ONCE)]
+    return TextCounts(
+        num_texts=len(texts),
+        max_tokens=tower.max_tokens,
+        num_shortened=sum(batch.num_truncated for batch in batches),
+        num_tokens_lost=sum(batch.num_tokens_lost for batch in batches),
+    )
 
 
 def _new_model(config: TrainConfig, pairs: Pairs) -> CoLLAP:
@@ -188,9 +214,12 @@ def _new_model(config: TrainConfig, pairs: Pairs) -> CoLLAP:
         fusion=config.fusion,
         dim=config.dim,
         dropout=config.dropout,
-        temperature=config.temperature,
-        encoder=pairs.store.encoder,
-        encoder_dim=pairs.store.dim,
+        temperature=config.first_temperature,
+        encoders=tuple(
+            EncoderForm(identity=identity, dim=dim)
+            for identity, dim in zip(pairs.store.encoders, pairs.store.dims, strict=True)
+        ),
+        features=pairs.feature_settings(),
         clip_seconds=config.clip_seconds,
         max_track_seconds=config.max_track_seconds,
     )

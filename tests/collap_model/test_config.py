@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 from pydantic import ValidationError
 
+from collap_model.choices import FusionName, TowerName
 from collap_model.config import TrainConfig
 
 
@@ -13,7 +15,7 @@ def test_every_field_is_explained_to_a_person() -> None:
     for name, field in TrainConfig.model_fields.items():
         assert field.title, name
         assert field.description, name
-    assert TrainConfig.model_json_schema()["properties"]["fusion"]["enum"] == ["attention", "mean", "max"]
+    assert TrainConfig.model_json_schema()["properties"]["fusion"]["enum"] == list(get_args(FusionName))
 
 
 def test_survives_json() -> None:
@@ -31,6 +33,8 @@ def test_frozen() -> None:
     [
         ({"batchsize": 8}, "batchsize"),
         ({"temperature": 0.0}, "temperature"),
+        ({"loss": "softmax"}, "'infonce' or 'sigmoid'"),
+        ({"swap_negatives": 1.5}, "swap_negatives"),
         ({"text_tower": "tiny", "text_model": "gpt2"}, "no meaning for the tiny tower"),
         ({"sentences_chance": 0.7, "global_chance": 0.7}, "must not exceed 1"),
         ({"steps": 10, "warmup_steps": 10}, "fewer than steps"),
@@ -42,12 +46,18 @@ def test_refuses_what_makes_no_run(changes: dict, message: str) -> None:
 
 
 def test_towers_begin_from_their_published_weights_or_the_given_ones() -> None:
-    assert TrainConfig(text_tower="tiny").pretrained is None
+    assert [name for name in get_args(TowerName) if TrainConfig(text_tower=name).pretrained is None] == ["tiny"]
     assert TrainConfig(text_tower="gpt2").pretrained == "openai-community/gpt2"
     assert TrainConfig(text_model="/models/mine").pretrained == "/models/mine"
 
 
-@pytest.mark.parametrize("module", ["config", "feature_store", "spectral"])
+def test_each_loss_begins_at_its_published_temperature_or_the_given_one() -> None:
+    assert TrainConfig().first_temperature == 0.07
+    assert TrainConfig(loss="sigmoid").first_temperature == 0.1
+    assert TrainConfig(loss="sigmoid", temperature=0.05).first_temperature == 0.05
+
+
+@pytest.mark.parametrize("module", ["config", "feature_store", "encode_tracks", "feature_files"])
 def test_what_flows_and_stages_import_loads_without_torch(module: str) -> None:
     code = (
         f"import sys, collap_model.{module}; sys.exit(bool({{'torch', 'transformers', 'prefect'}} & set(sys.modules)))"

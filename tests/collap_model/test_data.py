@@ -12,7 +12,6 @@ from collap_model.config import TrainConfig
 from collap_model.data import Pair, Pairs, TrainingData
 from collap_model.distributed import World
 from collap_model.feature_store import FeatureStore
-from data_specs.records import Features
 from tests.collap_model.workspaces import make_workspace, sample, write_tables
 
 CAPTION = "A dark song. It is slow!\n\nFrom 0:00 to 0:20 the theme at 3.5 dB plays. Then a bridge.\n\nIt ends."
@@ -97,7 +96,7 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
 
 def test_pairs_without_features_or_words_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_workspace(tmp_path)
-    row = Features(track_id="song000", file="features/0.npy", offset=0, num_seconds=5, dim=6, encoder="toy-1")
+    row = FeatureStore.open(tmp_path).rows["song000"]
     write_tables(tmp_path, [sample("song000", "train", "A."), sample("lost", "train", "B.")], [row])
     assert Pairs.open(tmp_path, "train").track_ids == ["song000"]
     assert "1 tracks of split 'train' have no features and are left out: ['lost']" in capsys.readouterr().out

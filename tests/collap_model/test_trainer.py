@@ -9,22 +9,33 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from collap_model.choices import FusionName
 from collap_model.config import TrainConfig
+from collap_model.distributed import World
 from collap_model.evaluate import evaluate
 from collap_model.evaluate import main as evaluate_main
-from collap_model.loss import LossReport
+from collap_model.feature_store import FeatureStore
+from collap_model.loss import ContrastiveLoss, LossReport
 from collap_model.model import CoLLAP
 from collap_model.optimiser import build_optimiser, rate_share
 from collap_model.task import ContrastiveTask
+from collap_model.text import TokenBatch
+from collap_model.text.tiny import TinyTower
 from collap_model.train import main
 from collap_model.trainer import NotFinite, train
+from data_specs.spec import FeatureSettings
+from tests.collap_model.captions import make_ordered_workspace
 from tests.collap_model.workspaces import make_workspace
 
 CONFIG = TrainConfig(
@@ -74,6 +85,8 @@ def test_a_run_leaves_what_is_needed_to_repeat_it(finished: Path, workspace: Pat
     lines = [json.loads(line) for line in (finished / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(2, 25, 2))
     assert lines[-1]["loss"] < lines[0]["loss"]
+    texts = json.loads((finished / "texts.json").read_text())
+    assert texts == {"num_texts": 12, "max_tokens": 1024, "num_shortened": 0, "num_tokens_lost": 0}
     kept = sorted(path.name for path in (finished / "checkpoints").iterdir())
     assert kept == ["step-00000018", "step-00000021"]
 
@@ -159,12 +172,12 @@ def test_divergence_stops_the_run_and_spares_the_checkpoint(
 
 
 def test_norms_biases_and_scalars_do_not_decay(finished: Path) -> None:
-    model = CoLLAP.from_pretrained(finished / "model")
-    optimiser = build_optimiser(model, CONFIG.model_copy(update={"text_lr": 1e-4}))
+    task = ContrastiveTask(CoLLAP.from_pretrained(finished / "model"), ContrastiveLoss("sigmoid", 6), World())
+    optimiser = build_optimiser(task, CONFIG.model_copy(update={"text_lr": 1e-4}))
     assert len(optimiser.param_groups) == 4
     for group in optimiser.param_groups:
         assert all((parameter.ndim >= 2) == (group["weight_decay"] > 0) for parameter in group["params"])
-    assert sum(len(group["params"]) for group in optimiser.param_groups) == len(list(model.parameters()))
+    assert sum(len(group["params"]) for group in optimiser.param_groups) == len(list(task.parameters()))
 
 
 def test_learns_unseen_songs(workspace: Path, tmp_path: Path) -> None:
@@ -193,6 +206,87 @@ def test_commands(workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert "set batch_size to 12 or less" in capsys.readouterr().err
 
 
+@pytest.fixture(scope="module")
+def ordered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty-eight training songs whose captions tell the order of their sections; read-only."""
+    return make_ordered_workspace(tmp_path_factory.mktemp("ordered"), num_train=48)
+
+
+ORDERED = CONFIG.model_copy(
+    update={"fusion": "ordered", "loss": "sigmoid", "swap_negatives": 0.5, "batch_size": 12, "clip_seconds": 5}
+)
+
+
+def test_what_the_loss_learns_survives_a_resume(ordered: Path, tmp_path: Path) -> None:
+    run, config = tmp_path / "run", ORDERED.model_copy(update={"steps": 6})
+    train(config, ordered, run)
+    shutil.copytree(run, tmp_path / "resumed")
+    shutil.rmtree(tmp_path / "resumed" / "model")
+    assert train(config, ordered, tmp_path / "resumed").first_step == 3
+    assert same_weights(run, tmp_path / "resumed")
+    logs = [[json.loads(line) for line in (folder / "log.jsonl").open()] for folder in (run, tmp_path / "resumed")]
+    assert logs[0][-1]["bias"] == logs[1][-1]["bias"] != ContrastiveLoss("sigmoid", 12).bias.item()
+    assert {"scale", "tau", "lam", "width", "strength", "told_apart"} <= logs[0][-1].keys()
+
+
+@pytest.mark.parametrize(("fusion", "low", "high"), [("ordered", 0.9, 1.0), ("mean", 0.3, 0.7)])
+def test_hard_negatives_teach_order_to_who_can_hear_it(
+    ordered: Path, tmp_path: Path, fusion: FusionName, low: float, high: float
+) -> None:
+    config = ORDERED.model_copy(
+        update={"fusion": fusion, "steps": 40, "swap_negatives": 1.0, "dropout": 0.0, "log_every": 20}
+    )
+    train(config, ordered, tmp_path / "run")
+    last = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").open()][-1]
+    assert low <= last["told_apart"] <= high
+
+
+def test_shortened_captions_are_told_once_and_counted(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = TinyTower.tokenize
+
+    def of_few_tokens(tower: TinyTower, texts: Sequence[str]) -> TokenBatch:
+        tower.max_tokens = 8
+        return real(tower, texts)
+
+    monkeypatch.setattr(TinyTower, "tokenize", of_few_tokens)
+    train(CONFIG.model_copy(update={"steps": 4, "log_every": 1}), workspace, tmp_path / "run")
+    counts = json.loads((tmp_path / "run" / "texts.json").read_text())
+    assert counts["max_tokens"] == 8
+    assert 0 < counts["num_shortened"] <= counts["num_texts"]
+    assert counts["num_tokens_lost"] >= counts["num_shortened"]
+    said = capsys.readouterr().out
+    note = f"note: {counts['num_shortened']} of {counts['num_texts']} captions are longer than the 8 tokens that tiny"
+    assert said.count(note) == 1
+    assert said.count("longer than") == 1
+
+
+def test_the_model_knows_how_its_features_were_made(workspace: Path, tmp_path: Path) -> None:
+    shutil.copytree(workspace, tmp_path / "w")
+    store = FeatureStore.open(workspace)
+    rows = [
+        replace(row, encodings=(replace(row.encodings[0], encoder="spectral-1-f00"),)) for row in store.rows.values()
+    ]
+    pq.write_table(pa.Table.from_pylist([asdict(row) for row in rows]), tmp_path / "w" / "features.parquet")
+    settings = FeatureSettings()
+    (tmp_path / "w" / "build.json").write_text(json.dumps({"spec": {"features": settings.model_dump(mode="json")}}))
+    config = CONFIG.model_copy(update={"steps": 3})
+    train(config, tmp_path / "w", tmp_path / "run")
+    form = CoLLAP.from_pretrained(tmp_path / "run" / "model").form
+    assert form.features == settings
+    assert [encoder.identity for encoder in form.encoders] == ["spectral-1-f00"]
+    with pytest.raises(ValueError, match=r"model hears features of .*spectral-1-f00.* workspace has .*toy-1"):
+        evaluate(tmp_path / "run" / "model", workspace)
+    (tmp_path / "w" / "build.json").write_text('{"spec": {"features": {"encoders": [{"encoder": "mystery"}]}}}')
+    with pytest.raises(ValueError, match=r"build\.json does not say how the features were made"):
+        train(config, tmp_path / "w", tmp_path / "other")
+    mert = {"encoders": [{"encoder": "mert", "model": "m-a-p/MERT-v1-95M"}]}
+    (tmp_path / "w" / "build.json").write_text(json.dumps({"spec": {"features": mert}}))
+    with pytest.raises(ValueError, match=r"names the encoders \['mert'\], the features are of \['spectral-1-f00'\]"):
+        train(config, tmp_path / "w", tmp_path / "third")
+
+
 def test_rate_rises_then_falls_to_nothing() -> None:
     shares = [rate_share(step, CONFIG) for step in range(CONFIG.steps)]
     assert shares[0] == pytest.approx(1 / 3)
@@ -202,10 +296,11 @@ def test_rate_rises_then_falls_to_nothing() -> None:
 
 
 @pytest.mark.slow
-def test_torchrun_with_two_processes_learns_what_one_learns(workspace: Path, tmp_path: Path) -> None:
-    config = CONFIG.model_copy(update={"dropout": 0.0})
-    train(config, workspace, tmp_path / "one")
-    two = command(config, workspace, tmp_path / "two")
+@pytest.mark.parametrize("changes", [{}, {"fusion": "token", "loss": "sigmoid", "swap_negatives": 0.5}])
+def test_torchrun_with_two_processes_learns_what_one_learns(ordered: Path, tmp_path: Path, changes: dict) -> None:
+    config = CONFIG.model_copy(update={"dropout": 0.0, **changes})
+    train(config, ordered, tmp_path / "one")
+    two = command(config, ordered, tmp_path / "two")
     # "--": torchrun's own parser would take --run for an abbreviation of its --run-path.
     launcher = [
         sys.executable,

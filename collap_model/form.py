@@ -1,0 +1,89 @@
+"""What a saved model must know beside its weights: ``config.json``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from collap_model.choices import FusionName, TowerName
+from data_specs.spec import BeatsEncoding, EncoderSettings, FeatureSettings, MertEncoding, WhisperEncoding
+
+__all__ = ["EncoderForm", "ModelForm", "read_form"]
+
+
+class EncoderForm(BaseModel):
+    """A frozen encoder whose vectors the model was trained on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    identity: str
+    """As ``AudioEncoder.identity``: equal identities, equal vectors."""
+    dim: int = Field(ge=1)
+
+
+class ModelForm(BaseModel):
+    """Everything but the numbers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    architecture: Literal["collap"] = "collap"
+    version: Literal[2] = 2
+    """Raised when weights of before no longer fit."""
+    text_tower: TowerName
+    fusion: FusionName
+    dim: int = Field(ge=1)
+    num_parts: int = Field(16, ge=1)
+    """Into how many runs of tokens the ``ordered`` fusion cuts a text; no other fusion looks at it."""
+    dropout: float = Field(ge=0, lt=1)
+    temperature: float = Field(gt=0.01, lt=1)
+    """Initial; the learned one is among the weights."""
+    encoders: tuple[EncoderForm, ...] = Field(min_length=1)
+    """Their vectors stand side by side in this order."""
+    features: FeatureSettings | None = None
+    """How to open the encoders, in the same order; None for features made elsewhere: such a model hears no files."""
+    clip_seconds: int = Field(ge=1)
+    max_track_seconds: int = Field(ge=1)
+    """Heard at most in training and evaluation."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ModelForm:
+        if self.features is not None and len(self.features.encoders) != len(self.encoders):
+            raise ValueError(f"{len(self.encoders)} encoders, but settings of {len(self.features.encoders)}")
+        return self
+
+    @property
+    def encoder_dim(self) -> int:
+        """Width of the encoders' vectors side by side."""
+        return sum(encoder.dim for encoder in self.encoders)
+
+    def portable(self) -> ModelForm:
+        """Without the folders of this machine, which mean nothing on another and are nobody's business there."""
+        if self.features is None:
+            return self
+        encoders: list[EncoderSettings] = []
+        for settings in self.features.encoders:
+            if isinstance(settings, BeatsEncoding):
+                settings = settings.model_copy(update={"weights": Path(settings.weights).name})
+            elif isinstance(settings, WhisperEncoding | MertEncoding) and settings.model.startswith(("/", "~", ".")):
+                settings = settings.model_copy(update={"model": Path(settings.model).name})
+            encoders.append(settings)
+        return self.model_copy(update={"features": self.features.model_copy(update={"encoders": tuple(encoders)})})
+
+
+def read_form(path: Path) -> ModelForm:
+    """The form in a ``config.json``.
+
+    Raises:
+        ValueError: not the form of a CoLLAP model of this version; says what it is instead.
+    """
+    try:
+        return ModelForm.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise ValueError(
+            f"{path} is not the form of a CoLLAP model (architecture 'collap', version 2): {where}: {first['msg']}"
+            f" ({error.error_count()} faults)"
+        ) from error
