@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {explain(error, options.place)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is written; the interpreter's end would die of another one
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return 130
     return 0

@@ -43,7 +43,7 @@ def run(
     audio, structure = song or plain_song()
     generator = Scripted(script)
     chosen = ModelCaptions(captioner="server", **settings)
-    outcome = ModelCaptioner(chosen, generator).caption(audio, structure, version, Path("/work"))
+    outcome = ModelCaptioner(chosen, generator).caption(audio, structure, version, Path("/workspace"))
     if outcome.status is Status.OK:
         assert outcome.record is not None
         assert validate_caption(outcome.record, audio, structure, chosen.min_words) == []
@@ -79,7 +79,7 @@ def test_a_good_answer_becomes_the_caption() -> None:
     said = good_answer(request)
     assert [s.description for s in caption.sections] == [s["description"] for s in said["sections"]]
     assert request.audio is not None
-    assert request.audio.path == Path("/work/audio/song000001.flac")
+    assert request.audio.path == Path("/workspace/audio/song000001.flac")
     assert (request.audio.start_s, request.audio.end_s, request.audio.whole) == (0.0, 180.0, True)
 
 
