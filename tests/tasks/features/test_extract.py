@@ -73,11 +73,14 @@ def test_encoders_side_by_side(copy: tuple[Path, Path], tmp_path: Path) -> None:
 
 def test_a_build_finds_what_the_program_extracted(copy: tuple[Path, Path]) -> None:
     spec, workspace = copy
-    before = {path.name: path.read_bytes() for path in workspace.glob("features/*.npy")}
+    before = {path.name: np.load(path) for path in workspace.glob("features/*.npy")}
     for path in workspace.glob("features/*"):
         path.unlink()
     main([str(workspace), "--encoder", "spectral"])
-    assert {path.name: path.read_bytes() for path in workspace.glob("features/*.npy")} == before
+    after = {path.name: np.load(path) for path in workspace.glob("features/*.npy")}
+    assert after.keys() == before.keys()
+    for name in before:  # a stage's process has one thread, and matrix products round by how they are shared out
+        np.testing.assert_allclose(after[name], before[name], rtol=2e-3, atol=2e-3)
     extracted = feature_files(workspace)
     for audio in workspace.glob("audio/flac/*.flac"):
         audio.unlink()  # so that nothing can be encoded again
