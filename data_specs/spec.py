@@ -373,6 +373,7 @@ def explain(error: ValidationError, where: str) -> str:
         names = [str(part) for part in item["loc"]]
         tags = {"local", "urls", "audioset", "rendered", "by-rules", "by-model", "by-import", "preset", "own"}
         tags |= {"spectral", "beats", "whisper", "mert"}
+        tags |= {"song-describer", "musiccaps", "caption-table", "gtzan", "magnatagatune", "mtg-jamendo"}
         field = ".".join(n for n in names if (n not in tags or n == names[-1]) and "[" not in n)
         if item["type"] == "extra_forbidden":
             value = "" if is_private else f" (value {_shown(item['input'])})"

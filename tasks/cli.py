@@ -133,6 +133,22 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--runs", nargs="*", default=(), help="names of runs (default: all)")
     evaluate.add_argument("--split", default="test", choices=("train", "valid", "test"))
     evaluate.set_defaults(run=_evaluate, place="collap evaluate")
+
+    benchmark = commands.add_parser("benchmark", help="measure a trained model on a published benchmark")
+    benchmark.add_argument("spec", help="name of a benchmark (docs/evaluation.md) or a YAML file")
+    benchmark.add_argument("--audio", required=True, help="folder with its audio")
+    benchmark.add_argument("--lists", help="folder with its published lists (default: as --audio)")
+    benchmark.add_argument("--model", required=True, help="e.g. runs/demo/models/RUN/model")
+    benchmark.add_argument("--workspace", help="default: runs/benchmark-<name>")
+    benchmark.add_argument(
+        "--trained-on",
+        nargs="*",
+        default=(),
+        metavar="WORKSPACE",
+        help="leave out what is in these, by YouTube id",
+    )
+    benchmark.add_argument("--processes", type=int, help="for decoding (default: one per core)")
+    benchmark.set_defaults(run=_benchmark, place="collap benchmark")
     return parser
 
 
@@ -253,6 +269,23 @@ def _evaluate(options: argparse.Namespace) -> None:
 
     job = EvaluateJob(workspace=options.workspace, runs=tuple(options.runs), split=options.split)
     print(retrieved(evaluate(job)))
+
+
+def _benchmark(options: argparse.Namespace) -> None:
+    from tasks.evaluation.benchmarks.job import BenchmarkJob, measure, prepare
+    from tasks.evaluation.benchmarks.report import described, figured
+
+    job = BenchmarkJob(
+        spec=options.spec,
+        audio=options.audio,
+        lists=options.lists,
+        model=options.model,
+        workspace=options.workspace,
+        trained_on=tuple(options.trained_on),
+        processes=options.processes,
+    )
+    print(described(prepare(job, on_line=print)))
+    print(figured(measure(job)))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,98 @@
+"""Classification on a workspace whose vectors say the class, by a model of random weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from collap_model.class_metrics import class_figures
+from collap_model.classify import classify, main, mean_clips
+from collap_model.feature_store import FeatureStore
+from collap_model.zero_shot import class_texts, zero_shot_scores
+from tests.collap_model.models import model
+from tests.collap_model.workspaces import DIM, feature_row, write_tables, write_vectors
+
+CLASSES = ["genre---calm", "genre---wild", "genre---plain"]
+PROMPT = "This audio is a {label} song."
+
+
+def make(workspace: Path, sizes: dict[str, int]) -> Path:
+    """Track i is of class i % 3; its vectors are of 12 to 20 seconds."""
+    workspace.mkdir()
+    rng = np.random.default_rng(0)
+    centres = 2 * rng.standard_normal((3, DIM))
+    vectors, rows = {}, []
+    for split, size in sizes.items():
+        for number in range(size):
+            name = f"{split}{number:02d}"
+            vectors[name] = centres[number % 3] + 0.2 * rng.standard_normal((int(rng.integers(12, 21)), DIM))
+            rows.append({"track_id": name, "split": split, "labels": [CLASSES[number % 3]]})
+    file = write_vectors(workspace / "features" / "0.npy", vectors, "toy-1-a")
+    write_tables(workspace, [], [feature_row(name, [file], workspace) for name in vectors])
+    pq.write_table(pa.Table.from_pylist(rows), workspace / "labels.parquet")
+    (workspace / "benchmark.json").write_text(json.dumps({"classes": CLASSES}))
+    return workspace
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    model().save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_probe_reads_the_class_and_zero_shot_is_the_scorers_own(tmp_path: Path, saved: Path) -> None:
+    workspace = make(tmp_path / "work", {"train": 30, "valid": 12, "test": 12})
+    report = classify(saved, workspace, PROMPT, single_label=True)
+    assert report.num_tracks == {"train": 30, "valid": 12, "test": 12} and report.num_classes == 3
+    assert report.linear_probe is not None and report.linear_probe.accuracy is not None
+    assert report.linear_probe.accuracy.value == 1.0
+    assert report.chance.accuracy == pytest.approx(1 / 3)
+
+    made, store = model(), FeatureStore.open(workspace)
+    scores = torch.empty(12, 3)
+    for number in range(12):
+        clips_KE = torch.from_numpy(store.clips(f"test{number:02d}", 5))
+        mask_1K = torch.ones(1, len(clips_KE), dtype=torch.bool)
+        for place, text in enumerate(class_texts(CLASSES, PROMPT)):
+            with torch.no_grad():
+                seen = made.embed_texts(made.tower.tokenize([text]))
+                scores[number, place] = made.scorer(seen, made.embed_clips(clips_KE[None], mask_1K), mask_1K)[0, 0]
+    tracks = [f"test{number:02d}" for number in range(12)]
+    torch.testing.assert_close(
+        zero_shot_scores(made, store, tracks, class_texts(CLASSES, PROMPT)), scores, atol=1e-5, rtol=0
+    )
+    has = np.eye(3, dtype=bool)[np.arange(12) % 3]
+    assert report.zero_shot == class_figures(scores.numpy(), has, single_label=True)
+
+
+def test_mean_clips_ignores_padding(tmp_path: Path) -> None:
+    store = FeatureStore.open(make(tmp_path / "work", {"test": 4}))
+    tracks = [f"test{number:02d}" for number in range(4)]
+    together = mean_clips(model(), store, tracks)
+    alone = torch.cat([mean_clips(model(), store, [track]) for track in tracks])
+    torch.testing.assert_close(together, alone)
+
+
+def test_without_training_tracks_there_is_no_probe(tmp_path: Path, saved: Path) -> None:
+    workspace = make(tmp_path / "work", {"test": 6})
+    out = tmp_path / "report.json"
+    options = ["--model", str(saved), "--workspace", str(workspace), "--prompt", PROMPT, "--single-label"]
+    assert main([*options, "--out", str(out)]) == 0
+    report = json.loads(out.read_text())
+    assert report["linear_probe"] is None and report["zero_shot"]["accuracy"] is not None
+
+
+def test_bad_input(tmp_path: Path, saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match="two classes are both 'rock'"):
+        class_texts(["genre---rock", "mood---rock"], "{label}")
+    workspace = make(tmp_path / "work", {"train": 3})
+    options = ["--model", str(saved), "--workspace", str(workspace), "--prompt", PROMPT, "--out", str(tmp_path / "o")]
+    assert main(options) == 2 and "no test track" in capsys.readouterr().err
+    (workspace / "labels.parquet").unlink()
+    assert main(options) == 2 and "no workspace of a classification benchmark" in capsys.readouterr().err
