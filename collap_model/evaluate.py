@@ -1,8 +1,8 @@
-"""Measure a model on a split with the scorer it was trained with, in chunks.
+"""Measure a model on a split with the scorer it was trained with, in tiles.
 
 ``python -m collap_model.evaluate --model DIR --workspace DIR --split test --out report.json``
 
-Shapes: I texts, J tracks, K clips, D joint dim, E encoder dim.
+Beside the report goes ``report.npz``: the figures of every query, for ``metrics.compare``.
 """
 
 from __future__ import annotations
@@ -10,28 +10,27 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
-from collap_model.data import Pairs, pad_clips
-from collap_model.metrics import Measure, RankMetrics, RetrievalMetrics, retrieval_metrics
+from collap_model.data import Pairs
+from collap_model.device import resolve_device
+from collap_model.metrics import Measure, Measured, RankMetrics, RetrievalMetrics, measure
+from collap_model.metrics.compare import write_figures
 from collap_model.model import CoLLAP
-from collap_model.trainer import resolve_device
+from collap_model.relevance import described_tracks, queries_sha256
+from collap_model.score_tiles import embedded, score_matrix
 from data_specs.publish import publish_bytes
 
-__all__ = ["RetrievalReport", "evaluate", "main", "score_matrix"]
-
-_TEXTS_AT_ONCE, _TRACKS_AT_ONCE = 64, 256
+__all__ = ["RetrievalReport", "evaluate", "evaluate_queries", "main", "score_matrix"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrievalReport:
     """What was measured, on what; ``dataclasses.asdict`` makes it JSON."""
 
+    version: int = 2
+    """Of this form. 1 had neither nDCG nor groups, and took mid-ranks where 2 takes expectations."""
     split: str
     num_texts: int
     """Distinct captions."""
@@ -39,6 +38,9 @@ class RetrievalReport:
     num_truncated: int
     """Texts that the text tower did not read whole."""
     data_sha256: str
+    """Of captions and of where their features lie."""
+    queries_sha256: str
+    """Of captions, tracks and what belongs together: runs with the same can be compared."""
     text_tower: str
     fusion: str
     encoder: str
@@ -49,10 +51,17 @@ def evaluate(model_folder: Path, workspace: Path, split: str = "test", *, device
     """Rank every track of the split for every caption, and the other way round.
 
     Raises:
-        ValueError: no model, no such split, or features of another encoder than the model hears.
+        ValueError: no model, no such split, features of another encoder than the model hears, or scores that are
+            not finite.
     """
-    target = resolve_device(device)
-    model = CoLLAP.from_pretrained(model_folder).to(target)
+    return evaluate_queries(model_folder, workspace, split, device=device)[0]
+
+
+def evaluate_queries(
+    model_folder: Path, workspace: Path, split: str, *, device: str
+) -> tuple[RetrievalReport, Measured]:
+    """As ``evaluate``, and the figures of every query, to compare runs by."""
+    model = CoLLAP.from_pretrained(model_folder).to(resolve_device(device))
     pairs = Pairs.open(workspace, split)
     trained = [(encoder.identity, encoder.dim) for encoder in model.form.encoders]
     found = list(zip(pairs.store.encoders, pairs.store.dims, strict=True))
@@ -61,47 +70,22 @@ def evaluate(model_folder: Path, workspace: Path, split: str = "test", *, device
             f"the model hears features of {trained} (encoder and width), the workspace has {found}; "
             "extract the model's features"
         )
-    texts = list(dict.fromkeys(pairs.captions))
-    tracks = pairs.track_ids
-    track_number = {track_id: number for number, track_id in enumerate(tracks)}
-    described: dict[str, list[int]] = {text: [] for text in texts}
-    for pair in pairs.pairs:
-        described[pair.caption].append(track_number[pair.track_id])
-    scores_IJ, num_truncated = score_matrix(model, texts, pairs, tracks)
-    return RetrievalReport(
+    described, tracks = described_tracks(pairs), pairs.track_ids
+    with embedded(model, list(described), pairs, tracks) as seen:
+        measured = measure(seen.scores, list(described.values()))
+    report = RetrievalReport(
         split=split,
-        num_texts=len(texts),
+        num_texts=len(described),
         num_tracks=len(tracks),
-        num_truncated=num_truncated,
+        num_truncated=seen.num_truncated,
         data_sha256=pairs.fingerprint(),
+        queries_sha256=queries_sha256(described, tracks),
         text_tower=model.form.text_tower,
         fusion=model.form.fusion,
         encoder=pairs.store.encoder,
-        metrics=retrieval_metrics(scores_IJ.numpy(), [described[text] for text in texts]),
+        metrics=measured.metrics,
     )
-
-
-@torch.inference_mode()
-def score_matrix(model: CoLLAP, texts: Sequence[str], pairs: Pairs, tracks: Sequence[str]) -> tuple[Tensor, int]:
-    """``scores_IJ`` on the CPU, and how many texts were shortened."""
-    tracks_at_once = []
-    for first in range(0, len(tracks), _TRACKS_AT_ONCE):
-        clips_JKE, mask_JK = pad_clips(
-            [
-                pairs.clips(track_id, clip_seconds=model.form.clip_seconds, longest=model.form.max_track_seconds)
-                for track_id in tracks[first : first + _TRACKS_AT_ONCE]
-            ]
-        )
-        clips_JKE, mask_JK = clips_JKE.to(model.device), mask_JK.to(model.device)
-        tracks_at_once.append((model.embed_clips(clips_JKE, mask_JK), mask_JK))
-    # Clips are kept and texts pass by: with all its tokens a text is larger than a track.
-    rows, num_truncated = [], 0
-    for first in range(0, len(texts), _TEXTS_AT_ONCE):
-        tokens = model.tower.tokenize(texts[first : first + _TEXTS_AT_ONCE])
-        num_truncated += tokens.num_truncated
-        few = model.embed_texts(tokens.to(model.device))
-        rows.append(torch.cat([model.scorer(few, *clips_and_mask).cpu() for clips_and_mask in tracks_at_once], dim=1))
-    return torch.cat(rows), num_truncated
+    return report, measured
 
 
 def _table(report: RetrievalReport) -> str:
@@ -111,10 +95,11 @@ def _table(report: RetrievalReport) -> str:
         metrics: RankMetrics = getattr(report.metrics, direction.name)
         lines.append(direction.name.replace("_", " "))
         for item in fields(metrics):
-            measure = getattr(metrics, item.name)
-            if isinstance(measure, Measure):
-                interval = f"{measure.low:8.3f} .. {measure.high:8.3f}"
-                lines.append(f"  {item.name:13} {measure.value:8.3f}  [{interval}]  chance {measure.chance:8.3f}")
+            found = getattr(metrics, item.name)
+            if isinstance(found, Measure):
+                interval = f"{found.low:8.3f} .. {found.high:8.3f}"
+                lines.append(f"  {item.name:13} {found.value:8.3f}  [{interval}]  chance {found.chance:8.3f}")
+        lines.append(f"  tie rate      {metrics.tie_rate:8.3f}")
     return "\n".join(lines)
 
 
@@ -128,10 +113,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     options = parser.parse_args(arguments)
     try:
-        report = evaluate(options.model, options.workspace, options.split, device=options.device)
+        report, measured = evaluate_queries(options.model, options.workspace, options.split, device=options.device)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    write_figures(options.out.with_suffix(".npz"), measured, queries_sha256=report.queries_sha256)
     publish_bytes(options.out, (json.dumps(asdict(report), indent=2) + "\n").encode())
     print(_table(report))
     return 0

@@ -6,17 +6,21 @@ from collections.abc import Mapping
 from typing import Any
 
 _COLUMNS = (
-    ("R@1", "recall_at_1", 100),
-    ("R@5", "recall_at_5", 100),
-    ("R@10", "recall_at_10", 100),
-    ("median rank", "median_rank", 1),
-    ("MRR", "mrr", 1),
+    ("R@1", "recall_at_1", 100, 1),
+    ("R@5", "recall_at_5", 100, 1),
+    ("R@10", "recall_at_10", 100, 1),
+    ("median rank", "median_rank", 1, 1),
+    ("mean rank", "mean_rank", 1, 1),
+    ("MRR", "mrr", 1, 3),
+    ("mAP@10", "map_at_10", 1, 3),
+    ("nDCG@10", "ndcg_at_10", 1, 3),
 )
+"""Title, name, factor, decimals."""
 _DIRECTIONS = (("text to track", "text_to_track"), ("track to text", "track_to_text"))
 
 
 def retrieval_cells(reports: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Rows for both directions: chance first, then each run with its 95 % interval for R@10.
+    """Rows for both directions: chance first, then each run with its 95 % interval for R@10 and its share of ties.
 
     Args:
         reports: ``collap_model.evaluate.RetrievalReport`` as plain data, by run name.
@@ -25,19 +29,19 @@ def retrieval_cells(reports: Mapping[str, Mapping[str, Any]]) -> list[dict[str, 
     for label, direction in _DIRECTIONS:
         metrics = {name: report["metrics"][direction] for name, report in reports.items()}
         first = next(iter(metrics.values()))
-        rows.append(_row(label, "chance", first, "chance") | {"R@10 95 %": ""})
+        rows.append(_row(label, "chance", first, "chance") | {"R@10 95 %": "", "ties %": ""})
         for name, of_run in metrics.items():
             recall = of_run["recall_at_10"]
             interval = f"{100 * recall['low']:.0f} to {100 * recall['high']:.0f}"
-            rows.append(_row(label, name, of_run, "value") | {"R@10 95 %": interval})
+            ties = f"{100 * of_run['tie_rate']:.0f}"
+            rows.append(_row(label, name, of_run, "value") | {"R@10 95 %": interval, "ties %": ties})
     return rows
 
 
 def _row(direction: str, run: str, metrics: Mapping[str, Any], what: str) -> dict[str, str]:
     cells = {"direction": direction, "run": run}
-    for title, name, factor in _COLUMNS:
-        value = metrics[name][what] * factor
-        cells[title] = f"{value:.3f}" if name == "mrr" else f"{value:.1f}"
+    for title, name, factor, decimals in _COLUMNS:
+        cells[title] = f"{metrics[name][what] * factor:.{decimals}f}"
     return cells
 
 

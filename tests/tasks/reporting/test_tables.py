@@ -38,8 +38,8 @@ def measure(value: float, chance: float) -> dict[str, float]:
 
 
 def test_retrieval_rows_have_chance_first_and_an_interval() -> None:
-    names = ("recall_at_1", "recall_at_5", "recall_at_10", "median_rank", "mrr")
-    metrics = {name: measure(0.5, 0.1) for name in names}
+    names = ("recall_at_1", "recall_at_5", "recall_at_10", "median_rank", "mean_rank", "mrr", "map_at_10", "ndcg_at_10")
+    metrics = {name: measure(0.5, 0.1) for name in names} | {"tie_rate": 0.25}
     cells = retrieval_cells({"run": {"metrics": {"text_to_track": metrics, "track_to_text": metrics}}})
     assert [(row["direction"], row["run"], row["R@10"]) for row in cells] == [
         ("text to track", "chance", "10.0"),
@@ -47,7 +47,8 @@ def test_retrieval_rows_have_chance_first_and_an_interval() -> None:
         ("track to text", "chance", "10.0"),
         ("track to text", "run", "50.0"),
     ]
-    assert cells[1]["R@10 95 %"] == "40 to 60"
+    assert (cells[1]["R@10 95 %"], cells[1]["nDCG@10"], cells[1]["ties %"]) == ("40 to 60", "0.500", "25")
+    assert cells[0]["mean rank"] == "0.1"
 
 
 def test_loss_curve_is_a_picture() -> None:
