@@ -2,7 +2,9 @@
 
     run/checkpoints/step-00000500/model/...   as ``CoLLAP.save_pretrained`` writes it
     run/checkpoints/step-00000500/state.pt    what the loss learned, optimiser and step
-    run/model/                                the finished model
+    run/checkpoints/best-00000400/model/...   the best weights so far, by ``validation``
+    run/checkpoints/best-00000400/validation.json
+    run/model/                                the finished model: the best, or the last where none was measured
 
 Random state is not stored: order, augmentation and dropout of a step are functions of the seed
 and the step.
@@ -10,19 +12,30 @@ and the step.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
 from collap_model.model import CoLLAP
 from collap_model.task import ContrastiveTask
+from collap_model.validation import Validation
 
-__all__ = ["final_model", "latest_checkpoint", "load_checkpoint", "publish_model", "save_checkpoint"]
+__all__ = [
+    "best_checkpoint",
+    "final_model",
+    "latest_checkpoint",
+    "load_checkpoint",
+    "publish_model",
+    "save_best",
+    "save_checkpoint",
+]
 
-_KEEP = 2
 _PREFIX = "step-"
+_BEST = "best-"
 
 
 def final_model(run: Path) -> Path:
@@ -36,8 +49,10 @@ def latest_checkpoint(run: Path) -> Path | None:
     return found[-1] if found else None
 
 
-def save_checkpoint(run: Path, task: ContrastiveTask, optimiser: torch.optim.Optimizer, step: int) -> Path:
-    """Write the state after ``step`` steps, then remove all but the newest two."""
+def save_checkpoint(
+    run: Path, task: ContrastiveTask, optimiser: torch.optim.Optimizer, step: int, *, keep: int
+) -> Path:
+    """Write the state after ``step`` steps, then remove all but the newest ``keep``."""
     folder = run / "checkpoints" / f"{_PREFIX}{step:08d}"
     if not folder.exists():
         building = _fresh(folder.parent / f".building-{folder.name}")
@@ -45,10 +60,37 @@ def save_checkpoint(run: Path, task: ContrastiveTask, optimiser: torch.optim.Opt
         state = {"loss": task.loss.state_dict(), "optimiser": optimiser.state_dict(), "step": step}
         torch.save(state, building / "state.pt")
         _commit(building, folder)
-    for old in sorted(folder.parent.glob(f"{_PREFIX}*"))[:-_KEEP]:
-        # Renamed first: a kill amid removal must not leave half a checkpoint under a whole one's name.
-        shutil.rmtree(old.rename(old.with_name(f".removing-{old.name}")))
+    for old in sorted(folder.parent.glob(f"{_PREFIX}*"))[:-keep]:
+        _remove(old)
     return folder
+
+
+def best_checkpoint(run: Path) -> tuple[Path, Validation] | None:
+    """The best weights that a run has measured, and what was measured of them.
+
+    They may be of a later step than the run resumes from: then they are what it will measure again.
+    """
+    best: tuple[Path, Validation] | None = None
+    for folder in sorted((run / "checkpoints").glob(f"{_BEST}*")):
+        found = Validation(**json.loads((folder / "validation.json").read_text(encoding="utf-8")))
+        if best is None or found.better_than(best[1]):
+            best = folder, found
+    return best
+
+
+def save_best(run: Path, model: CoLLAP, found: Validation) -> None:
+    """Keep these weights in place of the best so far. Without the optimiser's state: nothing resumes from them."""
+    folder = run / "checkpoints" / f"{_BEST}{found.step:08d}"
+    building = _fresh(folder.parent / f".building-{folder.name}")
+    model.save_pretrained(building / "model")
+    (building / "validation.json").write_text(json.dumps(asdict(found)) + "\n", encoding="utf-8")
+    if folder.exists():  # measured before a kill, and better now: on a GPU a repeated step may differ in its last bits
+        _remove(folder)
+    _commit(building, folder)
+    # Last: a kill before leaves two, of which the better counts.
+    for old in folder.parent.glob(f"{_BEST}*"):
+        if old != folder:
+            _remove(old)
 
 
 def load_checkpoint(folder: Path, task: ContrastiveTask, optimiser: torch.optim.Optimizer) -> int:
@@ -60,19 +102,32 @@ def load_checkpoint(folder: Path, task: ContrastiveTask, optimiser: torch.optim.
 
 
 def publish_model(run: Path, model: CoLLAP) -> Path:
-    """Write ``run/model``, unless a run killed after this very step already did."""
+    """Write ``run/model``, the best checkpoint or else ``model``, unless a run killed just after already did."""
     folder = final_model(run)
     if not folder.exists():
         building = _fresh(run / ".building-model")
-        model.save_pretrained(building)
+        best = best_checkpoint(run)
+        if best is None:
+            model.save_pretrained(building)
+        else:
+            shutil.copytree(best[0] / "model", building, dirs_exist_ok=True)
         _commit(building, folder)
     return folder
 
 
-def _fresh(folder: Path) -> Path:
+def _remove(folder: Path) -> None:
+    # Renamed first: a kill amid removal must not leave half a checkpoint under a whole one's name.
+    shutil.rmtree(folder.rename(_absent(folder.with_name(f".removing-{folder.name}"))))
+
+
+def _absent(folder: Path) -> Path:
     if folder.exists():
         shutil.rmtree(folder)
-    folder.mkdir(parents=True)
+    return folder
+
+
+def _fresh(folder: Path) -> Path:
+    _absent(folder).mkdir(parents=True)
     return folder
 
 

@@ -11,9 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from collap_model.choices import FusionName, TowerName
 
-__all__ = ["LossName", "TrainConfig"]
+__all__ = ["LogTarget", "LossName", "ScheduleName", "TrainConfig"]
 
 LossName = Literal["infonce", "sigmoid"]
+ScheduleName = Literal["cosine", "wsd"]
+LogTarget = Literal["auto", "none", "tensorboard", "wandb"]
 
 _PUBLISHED = {
     "roberta": "FacebookAI/roberta-base",
@@ -64,14 +66,28 @@ class TrainConfig(BaseModel):
         title="Batch size",
         description="Pairs per step over all processes; more negatives per text",
     )
+    text_chunk: int = Field(
+        0,
+        ge=0,
+        le=65536,
+        title="Text chunk",
+        description="Texts per pass of the text tower: its memory is that of one chunk, for the time of a second "
+        "pass (GradCache); 0 takes all of a process's texts at once",
+    )
     steps: int = Field(6000, ge=1, le=10_000_000, title="Steps", description="Optimiser steps of the whole run")
     lr: float = Field(5e-4, gt=0, le=1, title="Learning rate", description="Peak rate of everything but the text tower")
     text_lr: float = Field(5e-5, gt=0, le=1, title="Text learning rate", description="Peak rate of the text tower")
     weight_decay: float = Field(
         0.05, ge=0, le=10, title="Weight decay", description="AdamW's, on matrices only (no bias, norm or scalar)"
     )
+    schedule: ScheduleName = Field(
+        "cosine",
+        title="Schedule",
+        description="Of the rates after the warm-up: cosine falls to 0 all the way; wsd keeps the peak and falls "
+        "over the last fifth of the steps",
+    )
     warmup_steps: int = Field(
-        300, ge=0, le=1_000_000, title="Warm-up steps", description="Linear rise before the cosine fall"
+        300, ge=0, le=1_000_000, title="Warm-up steps", description="Linear rise to the peak rates"
     )
     max_grad_norm: float = Field(1.0, gt=0, le=1000, title="Gradient clip", description="Bound on the gradient's norm")
     temperature: float | None = Field(
@@ -112,7 +128,22 @@ class TrainConfig(BaseModel):
     checkpoint_every: int = Field(
         500, ge=1, title="Checkpoint every", description="Steps between checkpoints; a kill costs at most this many"
     )
+    keep_checkpoints: int = Field(
+        2, ge=1, le=1000, title="Checkpoints kept", description="The newest so many; the best is kept beside them"
+    )
+    validate_every: int = Field(
+        0,
+        ge=0,
+        title="Validate every",
+        description="Steps between measurements on the split 'valid', the last step among them; the run then "
+        "publishes its best weights by R@10. 0 for never: the last weights are published",
+    )
     log_every: int = Field(20, ge=1, title="Log every", description="Steps per line of the log")
+    log_to: LogTarget = Field(
+        "auto",
+        title="Log to",
+        description="Beside log.jsonl: tensorboard, wandb, or none; auto is tensorboard where it is installed",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", title="Device", description="auto takes a GPU where there is one"
     )

@@ -6,21 +6,27 @@ import time
 from typing import Any
 
 from collap_model.config import TrainConfig
-from collap_model.loss import LossReport
+from collap_model.loss import ContrastiveLoss, LossReport
 from collap_model.run_folder import RunFolder
 from collap_model.task import ContrastiveTask
 from collap_model.text import TokenBatch
+from collap_model.trackers import Tracker
 
 __all__ = ["Progress"]
+
+_PATIENCE = 5
+"""Windows."""
 
 
 class Progress:
     """Collects steps; every ``log_every`` of them, and after the last, says one line."""
 
-    def __init__(self, config: TrainConfig, folder: RunFolder | None, first_step: int) -> None:
-        """``folder`` None collects and says nothing, for all processes but the first."""
+    def __init__(self, config: TrainConfig, folder: RunFolder, tracker: Tracker, first_step: int) -> None:
+        """Goes on after ``first_step`` steps: the first line is of the steps since, be they less than a window."""
         self.config = config
         self.folder = folder
+        self.tracker = tracker
+        self.num_guessing = 0
         self.first_step = first_step
         self.started = self.window_started = time.monotonic()
         self._clear()
@@ -43,12 +49,11 @@ class Progress:
         self.num_swapped += len(report.told_apart_H)
         self.num_told_apart += int(report.told_apart_H.sum())
         if step % self.config.log_every == 0 or step == self.config.steps:
-            if self.folder is not None:
-                self._say(self.folder, step, task, rate)
+            self._say(step, task, rate)
             self._clear()
             self.window_started = time.monotonic()
 
-    def _say(self, folder: RunFolder, step: int, task: ContrastiveTask, rate: float) -> None:
+    def _say(self, step: int, task: ContrastiveTask, rate: float) -> None:
         now = time.monotonic()
         values: dict[str, Any] = {
             "step": step,
@@ -61,16 +66,29 @@ class Progress:
         }
         if self.num_swapped:
             values["told_apart"] = self.num_told_apart / self.num_swapped
-        folder.log(**values, **_learned(task))
+        values |= _learned(task)
+        self.folder.log(**values)
+        self.tracker.log(step, {f"train/{name}": value for name, value in values.items() if name != "step"})
         left = (self.config.steps - step) * (now - self.started) / (step - self.first_step)
         print(
             f"step {step}/{self.config.steps}  loss {values['loss']:.3f}  accuracy {values['accuracy']:.0%}  "
             f"{values['seconds_per_step']:.2f} s/step  {_spoken(left)} left",
             flush=True,
         )
-        guessing = task.loss.of_guessing
-        if step > self.config.warmup_steps + self.config.log_every and values["loss"] > 0.99 * guessing:
-            print(f"warning: the loss {values['loss']:.3f} is still that of guessing, {guessing:.3f}")
+        self._warn_of_guessing(step, values["loss"], task.loss)
+
+    def _warn_of_guessing(self, step: int, loss: float, of: ContrastiveLoss) -> None:
+        """Once in a row of windows after the warm-up that are no better than scores that are all the same."""
+        guessing = step > self.config.warmup_steps + self.config.log_every and loss > 0.99 * of.of_guessing
+        self.num_guessing = self.num_guessing + 1 if guessing else 0
+        if self.num_guessing != _PATIENCE:
+            return
+        said = f"ln({of.batch_size}) = " if of.name == "infonce" else ""
+        print(
+            f"warning: after {step} steps the loss {loss:.3f} is still that of guessing, {said}{of.of_guessing:.3f}. "
+            "Try another lr or text_lr, a longer warm-up, or look whether captions and tracks belong together",
+            flush=True,
+        )
 
 
 def _learned(task: ContrastiveTask) -> dict[str, float]:

@@ -1,17 +1,21 @@
 """The folder of a training run: what it was started with, and its log.
 
-    run/config.json    the resolved TrainConfig
-    run/data.json      fingerprint and size of the training data
-    run/versions.json  of the packages that decide bits
-    run/texts.json     how many captions the text tower does not read whole
-    run/log.jsonl      one line per window of steps
+    run/config.json       the resolved TrainConfig
+    run/data.json         fingerprint and size of the training data, and of the data it validates on
+    run/processes.json    their number
+    run/versions.json     of everything beside these that decides bits: packages, our code, device, threads
+    run/texts.json        how many captions the text tower does not read whole
+    run/log.jsonl         one line per window of steps
+    run/validation.jsonl  one line per measurement on the valid split
 
-A folder belongs to one config and one dataset for good; anything else is refused, because a run
-continued under other settings is a result nobody can repeat.
+A folder belongs to one config, one dataset and one number of processes for good; anything else is
+refused, because a run continued under other settings is a result nobody can repeat. (Dropout is
+drawn per process: with another number the same batches would go on under other masks.)
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 from dataclasses import asdict, dataclass
@@ -35,6 +39,8 @@ class DataIdentity:
     num_pairs: int
     num_tracks: int
     encoder: str
+    valid_sha256: str | None = None
+    """Of the split that the run validates on, if it does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,28 +62,22 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.log_path = path / "log.jsonl"
+        self.validation_path = path / "validation.jsonl"
 
-    def claim(self, config: TrainConfig, data: DataIdentity, *, write: bool) -> None:
-        """Take the folder for this config and data, or check that it is theirs.
+    def claim(self, config: TrainConfig, data: DataIdentity, *, processes: int, write: bool) -> None:
+        """Take the folder for this config, data and number of processes, or check that it is theirs.
 
         Raises:
-            ValueError: the folder belongs to another config or other data.
+            ValueError: the folder belongs to another config, other data or another number of processes.
         """
         self._claim_file("config.json", config.model_dump(mode="json"), "config", write)
         self._claim_file("data.json", asdict(data), "training data", write)
-        if write and not (self.path / "versions.json").exists():
-            versions = {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
-            _write_json(self.path / "versions.json", versions)
+        self._claim_file("processes.json", {"processes": processes}, "number of processes", write)
 
     def _claim_file(self, name: str, wanted: dict[str, Any], what: str, write: bool) -> None:
         path = self.path / name
         if path.exists():
-            found = json.loads(path.read_text(encoding="utf-8"))
-            changes = [
-                f"{key} was {found.get(key)!r}, is {wanted.get(key)!r}"
-                for key in sorted(found.keys() | wanted.keys())
-                if found.get(key) != wanted.get(key)
-            ]
+            changes = _changes(json.loads(path.read_text(encoding="utf-8")), wanted)
             if changes:
                 raise ValueError(
                     f"{self.path} belongs to a run with another {what}: {'; '.join(changes)}. "
@@ -86,22 +86,61 @@ class RunFolder:
         elif write:
             _write_json(path, wanted)
 
+    def note_versions(self, device: str, threads: int) -> list[str]:
+        """Write down what the run begins with; of a run that goes on, return what has changed since."""
+        path = self.path / "versions.json"
+        found = {
+            "python": platform.python_version(),
+            **{name: version(name) for name in _PACKAGES},
+            "collap_model": _code_sha256(),
+            "device": device,
+            "threads": str(threads),
+        }
+        if not path.exists():
+            _write_json(path, found)
+        return _changes(json.loads(path.read_text(encoding="utf-8")), found)
+
     def note_texts(self, counts: TextCounts) -> None:
         """Write down what the text tower reads."""
         _write_json(self.path / "texts.json", asdict(counts))
 
     def cut_log(self, step: int) -> None:
-        """Drop log lines of steps that a kill undid: those after ``step``, and a line cut short."""
-        if not self.log_path.exists():
-            return
-        lines = self.log_path.read_bytes().splitlines(keepends=True)
-        kept = [line for line in lines if line.endswith(b"\n") and json.loads(line)["step"] <= step]
-        publish_bytes(self.log_path, b"".join(kept))
+        """Drop lines of steps that a kill undid, from both logs: those after ``step``, and a line cut short."""
+        for path in (self.log_path, self.validation_path):
+            if path.exists():
+                lines = path.read_bytes().splitlines(keepends=True)
+                kept = [line for line in lines if line.endswith(b"\n") and json.loads(line)["step"] <= step]
+                publish_bytes(path, b"".join(kept))
 
     def log(self, **values: Any) -> None:
         """Append one line."""
-        with self.log_path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(values) + "\n")
+        _append(self.log_path, values)
+
+    def log_validation(self, **values: Any) -> None:
+        """Append one line."""
+        _append(self.validation_path, values)
+
+
+def _changes(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    return [
+        f"{key} was {found.get(key)!r}, is {wanted.get(key)!r}"
+        for key in sorted(found.keys() | wanted.keys())
+        if found.get(key) != wanted.get(key)
+    ]
+
+
+def _code_sha256() -> str:
+    """Of the sources of this package."""
+    root, code = Path(__file__).parent, hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        content = path.read_bytes()
+        code.update(f"{path.relative_to(root)} {len(content)}\n".encode() + content)
+    return code.hexdigest()
+
+
+def _append(path: Path, values: dict[str, Any]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(values) + "\n")
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from collap_model.loss import ContrastiveLoss, HardNegatives, LossReport
 from collap_model.model import CoLLAP
 from collap_model.text import TokenBatch
 from collap_model.text.texts import Texts
+from collap_model.text_chunks import embed_in_chunks
 
 __all__ = ["ContrastiveTask"]
 
@@ -25,11 +26,13 @@ _OWNERS_AT_ONCE = 16
 class ContrastiveTask(nn.Module):
     """Embed, gather texts, score all texts against own tracks and hard negatives against theirs, take the loss."""
 
-    def __init__(self, model: CoLLAP, loss: ContrastiveLoss, world: World) -> None:
+    def __init__(self, model: CoLLAP, loss: ContrastiveLoss, world: World, *, text_chunk: int = 0) -> None:
+        """``text_chunk`` texts per pass of the tower, see ``text_chunks``; 0 takes all in one."""
         super().__init__()
         self.model = model
         self.loss = loss
         self.world = world
+        self.text_chunk = text_chunk
 
     def forward(
         self, tokens: TokenBatch, owners_H: Tensor, clips_JKE: Tensor, mask_JK: Tensor, keys_JX: Tensor
@@ -40,7 +43,7 @@ class ContrastiveTask(nn.Module):
             tokens: of the texts of the J tracks, then of the hard negatives of the tracks ``owners_H``.
         """
         num_tracks = len(mask_JK)
-        texts = self.model.embed_texts(tokens)
+        texts = embed_in_chunks(self.model, tokens, self.text_chunk)
         clips_JKD = self.model.embed_clips(clips_JKE, mask_JK)
         scores_BJ = self.model.scorer(gather_texts(_rows(texts, slice(num_tracks)), self.world), clips_JKD, mask_JK)
         # A text cut before the exchange reads like the true one, and is no negative.

@@ -1,7 +1,8 @@
 """The training loop: claim the run folder, build or resume, step, checkpoint, publish the model.
 
 One process, or several under torchrun. On one machine with one thread setting, a run that was
-killed and resumed ends with the same bits as one that was not.
+killed and resumed ends with the same bits as one that was not. Resuming with another number of
+processes is refused.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from collap_model.best import KeepBest
 from collap_model.checkpoint import (
     final_model,
     latest_checkpoint,
@@ -26,6 +28,7 @@ from collap_model.checkpoint import (
 )
 from collap_model.config import TrainConfig
 from collap_model.data import Pairs, TextsAndClips, TrainingData
+from collap_model.device import device_name, resolve_device
 from collap_model.distributed import World, join_world
 from collap_model.form import EncoderForm, ModelForm
 from collap_model.loss import ContrastiveLoss, LossReport
@@ -35,8 +38,10 @@ from collap_model.progress import Progress
 from collap_model.run_folder import DataIdentity, RunFolder, TextCounts
 from collap_model.task import ContrastiveTask
 from collap_model.text import TextTower, TokenBatch, new_tower
+from collap_model.trackers import open_tracker
+from collap_model.validation import Validator
 
-__all__ = ["NotFinite", "TrainResult", "resolve_device", "train"]
+__all__ = ["NotFinite", "TrainResult", "train"]
 
 _TEXTS_AT_ONCE = 1024
 
@@ -56,42 +61,44 @@ class TrainResult:
     already_finished: bool
 
 
-def resolve_device(name: str, local_rank: int = 0) -> torch.device:
-    """``auto`` takes a GPU where there is one; each process of a machine its own."""
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device 'cuda' was asked for, but torch sees no GPU; use 'auto' or 'cpu'")
-    if name == "cpu" or not torch.cuda.is_available():
-        return torch.device("cpu")
-    return torch.device("cuda", local_rank)
-
-
 def train(config: TrainConfig, workspace: Path, run: Path) -> TrainResult:
     """Train on ``workspace`` into ``run``, resuming whatever is there.
 
     Raises:
-        ValueError: unusable data or config, or a run folder of another config or dataset.
+        ValueError: unusable data or config, or a run folder of another config, dataset or number of processes.
         NotFinite: training diverged.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
     with join_world(resolve_device(config.device).type) as world:
         pairs = Pairs.open(workspace, "train")
+        if len(set(pairs.captions)) == 1:
+            raise ValueError(f"all {len(pairs)} captions are the same; nothing can be learned from them")
         data = TrainingData(pairs, config, world)
+        validator = Validator.open(workspace) if config.validate_every else None
         folder = RunFolder(run)
         identity = DataIdentity(
             sha256=data.fingerprint(),
             num_pairs=len(pairs),
             num_tracks=len(pairs.track_ids),
             encoder=pairs.store.encoder,
+            valid_sha256=None if validator is None else validator.pairs.fingerprint(),
         )
-        folder.claim(config, identity, write=world.is_first)
+        folder.claim(config, identity, processes=world.size, write=world.is_first)
         if final_model(run).exists():
             if world.is_first:
                 print(f"{run} is finished after {config.steps} steps; nothing to do")
             return TrainResult(
                 model=final_model(run), first_step=config.steps, steps=config.steps, already_finished=True
             )
-        return _Trainer(config, data, folder, world).run()
+        trainer = _Trainer(config, data, folder, world)
+        if world.is_first:
+            trainer.lead(validator)
+        else:
+            trainer.follow()
+        return TrainResult(
+            model=final_model(run), first_step=trainer.first_step, steps=config.steps, already_finished=False
+        )
 
 
 class _Trainer:
@@ -107,31 +114,49 @@ class _Trainer:
         torch.manual_seed(config.seed)
         start = latest_checkpoint(folder.path)
         model = _new_model(config, data.pairs) if start is None else CoLLAP.from_pretrained(start / "model")
-        self.task = ContrastiveTask(model, ContrastiveLoss(config.loss, config.batch_size), world)
+        loss = ContrastiveLoss(config.loss, config.batch_size)
+        self.task = ContrastiveTask(model, loss, world, text_chunk=config.text_chunk)
         self.task.to(self.device).train()
         self.optimiser = build_optimiser(self.task, config)
         self.first_step = 0 if start is None else load_checkpoint(start, self.task, self.optimiser)
         self.shared: nn.Module = DistributedDataParallel(self.task) if world.size > 1 else self.task
 
-    def run(self) -> TrainResult:
-        config, first = self.config, self.world.is_first
-        if first:
-            self.folder.cut_log(self.first_step)
-            print(self._opening(), flush=True)
-            self._say_what_is_read()
-        progress = Progress(config, self.folder if first else None, self.first_step)
+    def lead(self, validator: Validator | None) -> None:
+        """As the first process: take all steps that are left, say how it goes, measure, save and publish."""
+        config, run = self.config, self.folder.path
+        self._open()
+        with open_tracker(config, run, self.first_step) as tracker:
+            progress = Progress(config, self.folder, tracker, self.first_step)
+            best = None if validator is None else KeepBest(validator, self.folder, tracker)
+            for step, report, grad_norm, tokens in self._steps():
+                done, last = step + 1, step + 1 == config.steps
+                progress.record(done, report, grad_norm, tokens, self.task, rate_share(step, config))
+                # Before the checkpoint, which stands for everything up to its step.
+                if best is not None and (last or done % config.validate_every == 0):
+                    best.measure(self.task.model, done)
+                if not last and done % config.checkpoint_every == 0:
+                    save_checkpoint(run, self.task, self.optimiser, done, keep=config.keep_checkpoints)
+        publish_model(run, self.task.model)
+        print(f"finished {config.steps} steps; the model is in {final_model(run)}", flush=True)
+
+    def follow(self) -> None:
+        """As any other process: the same steps and nothing else."""
+        for _ in self._steps():
+            pass
+
+    def _steps(self) -> Iterator[tuple[int, LossReport, float, TokenBatch]]:
         for step, (batch, tokens) in self._batches():
             report, grad_norm = self._step(step, batch, tokens)
-            progress.record(step + 1, report, grad_norm, tokens, self.task, rate_share(step, config))
-            done = step + 1
-            if first and done % config.checkpoint_every == 0 and done < config.steps:
-                save_checkpoint(self.folder.path, self.task, self.optimiser, done)
-        if first:
-            publish_model(self.folder.path, self.task.model)
-            print(f"finished {config.steps} steps; the model is in {final_model(self.folder.path)}", flush=True)
-        return TrainResult(
-            model=final_model(self.folder.path), first_step=self.first_step, steps=config.steps, already_finished=False
-        )
+            yield step, report, grad_norm, tokens
+
+    def _open(self) -> None:
+        """Say what begins or goes on, and put the folder into the state of that step."""
+        self.folder.cut_log(self.first_step)
+        changes = self.folder.note_versions(device_name(self.device), torch.get_num_threads())
+        print(self._opening(), flush=True)
+        if changes:
+            print(f"note: not to the same bits as it began with: {'; '.join(changes)}", flush=True)
+        self._say_what_is_read()
 
     def _batches(self) -> Iterator[tuple[int, tuple[TextsAndClips, TokenBatch]]]:
         """Batches in order; one thread reads and tokenises the next while the current one is computed."""

@@ -38,6 +38,10 @@ def test_frozen() -> None:
         ({"text_tower": "tiny", "text_model": "gpt2"}, "no meaning for the tiny tower"),
         ({"sentences_chance": 0.7, "global_chance": 0.7}, "must not exceed 1"),
         ({"steps": 10, "warmup_steps": 10}, "fewer than steps"),
+        ({"schedule": "linear"}, "'cosine' or 'wsd'"),
+        ({"text_chunk": -1}, "text_chunk"),
+        ({"keep_checkpoints": 0}, "keep_checkpoints"),
+        ({"log_to": "mlflow"}, "'tensorboard' or 'wandb'"),
     ],
 )
 def test_refuses_what_makes_no_run(changes: dict, message: str) -> None:

@@ -1,4 +1,4 @@
-"""A step and an evaluation against naive twins that embed and score everything one by one."""
+"""A step against a naive twin that embeds and scores everything one by one."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-import collap_model.evaluate
 import collap_model.task
 from collap_model.choices import FusionName
 from collap_model.config import LossName, TrainConfig
 from collap_model.data import Pairs, TextsAndClips, TrainingData
 from collap_model.distributed import World
-from collap_model.evaluate import score_matrix
 from collap_model.form import EncoderForm, ModelForm
 from collap_model.loss import ContrastiveLoss, HardNegatives
 from collap_model.model import CoLLAP
@@ -97,22 +95,3 @@ def test_a_text_cut_before_the_exchange_is_no_negative(pairs: Pairs) -> None:
     share, report = task(model.tower.tokenize([*batch.texts, batch.swapped[0], *alike[1:]]), batch.owners_H, *rest)
     assert len(report.told_apart_H) == 1
     assert share > without
-
-
-@pytest.mark.parametrize("fusion", FUSIONS)
-def test_evaluation_in_chunks_scores_as_one_by_one(
-    pairs: Pairs, fusion: FusionName, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(collap_model.evaluate, "_TEXTS_AT_ONCE", 5)
-    monkeypatch.setattr(collap_model.evaluate, "_TRACKS_AT_ONCE", 7)
-    model = new_model(pairs, fusion).eval()
-    texts = [*pairs.captions, "A song.", "The horns play."]
-    scores_IJ, num_truncated = score_matrix(model, texts, pairs, pairs.track_ids)
-    assert (scores_IJ.shape, num_truncated) == ((14, 12), 0)
-    embedded = [model.embed_texts(model.tower.tokenize([text])) for text in texts]
-    for track, track_id in enumerate(pairs.track_ids):
-        clips_1KE = torch.from_numpy(pairs.clips(track_id, clip_seconds=5, longest=300))[None]
-        mask_1K = torch.ones(clips_1KE.shape[:2], dtype=torch.bool)
-        clips_1KD = model.embed_clips(clips_1KE, mask_1K)
-        alone_I = torch.stack([model.scorer(text, clips_1KD, mask_1K)[0, 0] for text in embedded])
-        torch.testing.assert_close(scores_IJ[:, track], alone_I.detach(), atol=1e-5, rtol=0)

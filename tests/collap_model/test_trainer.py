@@ -26,6 +26,7 @@ from collap_model.distributed import World
 from collap_model.evaluate import evaluate
 from collap_model.evaluate import main as evaluate_main
 from collap_model.feature_store import FeatureStore
+from collap_model.layers import AudioHead
 from collap_model.loss import ContrastiveLoss, LossReport
 from collap_model.model import CoLLAP
 from collap_model.optimiser import build_optimiser, rate_share
@@ -295,8 +296,74 @@ def test_rate_rises_then_falls_to_nothing() -> None:
     assert 0 < shares[-1] < 0.05
 
 
+def test_wsd_stays_at_the_peak_and_falls_at_the_end() -> None:
+    config = CONFIG.model_copy(update={"schedule": "wsd", "steps": 100, "warmup_steps": 4})
+    shares = [rate_share(step, config) for step in range(100)]
+    assert shares[:4] == pytest.approx([0.2, 0.4, 0.6, 0.8])
+    assert set(shares[4:81]) == {1.0}
+    assert shares[85] == pytest.approx(0.5)  # 1 - sqrt(1/4)
+    assert shares[80:] == sorted(shares[80:], reverse=True)
+    assert 0 < shares[99] < 0.03
+    late = config.model_copy(update={"warmup_steps": 95})
+    assert [rate_share(step, late) for step in (94, 95, 99)] == pytest.approx([95 / 96, 1.0, 1 - 0.8**0.5])
+
+
+def test_a_loss_stuck_at_guessing_is_told_once(
+    workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stuck = CONFIG.model_copy(update={"lr": 1e-12, "text_lr": 1e-12, "temperature": 0.9, "dropout": 0.0})
+    train(stuck, workspace, tmp_path / "stuck")
+    said = capsys.readouterr().out
+    assert said.count("warning: ") == 1
+    assert "still that of guessing, ln(6) = 1.792" in said
+    assert said.index("step 14/24") < said.index("warning: after 14 steps")  # five windows after the warm-up's
+    train(CONFIG, workspace, tmp_path / "learning")
+    assert "warning: " not in capsys.readouterr().out
+
+
+def test_captions_that_are_all_the_same_are_refused(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path / "w")
+    table = pq.read_table(workspace / "manifest.parquet")
+    same = pa.array(["A song."] * len(table))
+    pq.write_table(
+        table.set_column(table.column_names.index("caption"), "caption", same), workspace / "manifest.parquet"
+    )
+    with pytest.raises(ValueError, match="all 12 captions are the same"):
+        train(CONFIG, workspace, tmp_path / "run")
+
+
+def test_towers_run_in_bf16_and_scores_in_float32(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    types: dict[str, set[torch.dtype]] = {"head": set(), "scores": set()}
+    real_head, real_loss = AudioHead.forward, ContrastiveLoss.forward
+
+    def head(self: AudioHead, *inputs: torch.Tensor) -> torch.Tensor:
+        found = real_head(self, *inputs)
+        types["head"].add(found.dtype)
+        return found
+
+    def loss(self: ContrastiveLoss, scores: torch.Tensor, *rest: Any) -> tuple[torch.Tensor, LossReport]:
+        types["scores"].add(scores.dtype)
+        return real_loss(self, scores, *rest)
+
+    monkeypatch.setattr(AudioHead, "forward", head)
+    monkeypatch.setattr(ContrastiveLoss, "forward", loss)
+    for text_chunk in (0, 2):
+        config = CONFIG.model_copy(update={"precision": "bf16", "steps": 3, "text_chunk": text_chunk})
+        train(config, workspace, tmp_path / f"run{text_chunk}")
+    assert types == {"head": {torch.bfloat16}, "scores": {torch.float32}}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("changes", [{}, {"fusion": "token", "loss": "sigmoid", "swap_negatives": 0.5}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"fusion": "token", "loss": "sigmoid", "swap_negatives": 0.5},
+        {"fusion": "token", "swap_negatives": 0.5, "text_chunk": 2},
+    ],
+)
 def test_torchrun_with_two_processes_learns_what_one_learns(ordered: Path, tmp_path: Path, changes: dict) -> None:
     config = CONFIG.model_copy(update={"dropout": 0.0, **changes})
     train(config, ordered, tmp_path / "one")
