@@ -86,8 +86,8 @@ def _fit(train: Labelled, penalty: float, single_label: bool) -> Probe:
             else binary_cross_entropy_with_logits(logits_JC, has_JC, reduction="none").sum(1).mean()
         )
         total = misfit + penalty / 2 * weights_DC.square().sum()
-        total.backward()  # type: ignore[no-untyped-call]
+        total.backward()
         return total
 
-    solver.step(loss)  # type: ignore[no-untyped-call]
+    solver.step(loss)
     return Probe(mean_D=mean_D, std_D=std_D, weights_DC=weights_DC.detach(), bias_C=bias_C.detach(), penalty=penalty)
