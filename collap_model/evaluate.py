@@ -17,9 +17,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from collap_model.data import Pairs, pad_clips
+from collap_model.attended import Attended, attended
+from collap_model.data import pad_clips
 from collap_model.metrics import Measure, RankMetrics, RetrievalMetrics, retrieval_metrics
 from collap_model.model import CoLLAP
+from collap_model.pairs import Pairs
 from collap_model.trainer import resolve_device
 from data_specs.publish import publish_bytes
 
@@ -43,6 +45,8 @@ class RetrievalReport:
     fusion: str
     encoder: str
     metrics: RetrievalMetrics
+    attended: tuple[Attended, ...]
+    """Of a few tracks, for pictures."""
 
 
 def evaluate(model_folder: Path, workspace: Path, split: str = "test", *, device: str = "auto") -> RetrievalReport:
@@ -58,8 +62,8 @@ def evaluate(model_folder: Path, workspace: Path, split: str = "test", *, device
     found = list(zip(pairs.store.encoders, pairs.store.dims, strict=True))
     if found != trained:
         raise ValueError(
-            f"the model hears features of {trained} (encoder and width), the workspace has {found}; "
-            "extract the model's features"
+            f"the model of {model_folder} was trained on features of {_named(trained)}, the workspace has those of "
+            f"{_named(found)}; build it with the encoders in the model's config.json, or name other runs (--runs)"
         )
     texts = list(dict.fromkeys(pairs.captions))
     tracks = pairs.track_ids
@@ -78,7 +82,12 @@ def evaluate(model_folder: Path, workspace: Path, split: str = "test", *, device
         fusion=model.form.fusion,
         encoder=pairs.store.encoder,
         metrics=retrieval_metrics(scores_IJ.numpy(), [described[text] for text in texts]),
+        attended=attended(model, pairs),
     )
+
+
+def _named(encoders: Sequence[tuple[str, int]]) -> str:
+    return " + ".join(f"{identity} [{dim}]" for identity, dim in encoders)
 
 
 @torch.inference_mode()
