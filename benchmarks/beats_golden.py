@@ -26,9 +26,10 @@ from torch import Tensor
 from collap_model import _torchaudio
 from collap_model.encoders.beats.checkpoint import load_beats, official_shapes
 from collap_model.encoders.beats.config import BeatsConfig
+from collap_model.encoders.beats.model import official_padding
 from collap_model.frontends.kaldi import beats_fbank
 
-__all__ = ["CASES", "GOLDEN", "Case", "formula", "official_weights", "sound"]
+__all__ = ["CASES", "GOLDEN", "Case", "formula", "official_weights", "ported", "sound"]
 
 GOLDEN = Path(__file__).parents[1] / "tests/collap_model/encoders/beats/golden.npz"
 RELEASED = BeatsConfig(input_patch_size=16, max_distance=800)
@@ -119,6 +120,21 @@ def sound(size: int, num_samples: int) -> Tensor:
     saw = torch.stack([(time_s * 110.0 * (row + 2)) % 1.0 - 0.5 for row in range(size)])
     noise = formula("sound", (size, num_samples)).double() * time_s / time_s[-1]
     return (0.3 * saw + 0.2 * noise).float()
+
+
+@torch.no_grad()
+def ported(case: Case) -> tuple[Tensor, Tensor]:
+    """States of the port, padded as the official code pads, and the mask ``[N, L]`` of that."""
+    lengths_N = torch.tensor(case.lengths_N or [case.num_samples] * case.size)
+    fbank_NFM = beats_fbank(sound(case.size, case.num_samples), lengths_N)
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch, "beats.pt")
+        torch.save({"cfg": case.config.to_official(), "model": official_weights(case.config)}, path)
+        model = load_beats(path)
+    patch = case.config.input_patch_size
+    num_tokens = fbank_NFM.shape[1] // patch * case.config.bands
+    padded_NL = official_padding(lengths_N, case.num_samples, fbank_NFM.shape[1], num_tokens)
+    return model(fbank_NFM, padded_NL if case.lengths_N else None), padded_NL
 
 
 def _official(folder: Path, config: BeatsConfig, weights: dict[str, Tensor]) -> Any:

@@ -1,29 +1,30 @@
-"""How far our ports are from their originals: the largest difference of any value, on seeded input.
+"""How far what we compute is from its originals and its definitions: the largest difference of any value, seeded.
 
     python -m benchmarks.parity
 
-A row is a function that computes both and returns the largest difference; add it to ``ROWS``. The command fails
-where one exceeds its bound.
+A row is a function that computes both and returns the largest difference; add it to ``rows``. The command fails
+where one exceeds its bound. Weights are small and random; BEATs' originals are numbers kept by ``beats_golden``.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import get_args
 
-import torch
-from torch import Tensor
+from benchmarks import parity_encoders, parity_frontends, parity_scores
+from benchmarks.beats_golden import CASES
+from collap_model.choices import FusionName
 
-from collap_model.frontends.kaldi import beats_fbank, fbank
-from collap_model.frontends.whisper_mel import log_mel
+__all__ = ["Row", "rows"]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """``difference`` is what is measured; ``bound`` what a port may differ by."""
+    """``difference`` is what is measured; ``bound`` what it may be at most."""
 
     what: str
     against: str
@@ -31,78 +32,44 @@ class Row:
     difference: Callable[[], float]
 
 
-def music(num_recordings: int, duration_s: float) -> Tensor:
-    """Chords of decaying partials over faint noise, ``[N, T]`` at 16 kHz: wide dynamics within a frame, as in music."""
-    generator = torch.Generator().manual_seed(0)
-    time_T = torch.arange(round(16_000 * duration_s)) / 16_000
-    pitch_NP1 = 55.0 * 2.0 ** (torch.randint(0, 48, (num_recordings, 24, 1), generator=generator) / 12)
-    decay_T = (-3.0 * (time_T % 0.5)).exp()
-    tones_NT = (torch.sin(2 * math.pi * pitch_NP1 * time_T) * decay_T).mean(1)
-    return tones_NT + 1e-4 * torch.randn(tones_NT.shape, generator=generator)
-
-
-def largest(ours: Tensor, theirs: Tensor) -> float:
-    """Difference of any two values in the same place."""
-    if ours.shape != theirs.shape:
-        raise ValueError(f"ours is {list(ours.shape)}, theirs {list(theirs.shape)}")
-    return float((ours - theirs).abs().max())
-
-
-def _torchaudio(samples_NT: Tensor) -> Tensor:
-    from torchaudio.compliance import kaldi
-
-    return torch.stack([kaldi.fbank(samples_T[None], num_mel_bins=128) for samples_T in samples_NT])
-
-
-def filter_bank() -> float:
-    samples_NT = music(8, 10.0)
-    return largest(fbank(samples_NT), _torchaudio(samples_NT))
-
-
-def filter_bank_of_beats() -> float:
-    samples_NT = music(8, 10.0)
-    # As unilm's BEATs.preprocess has it.
-    return largest(beats_fbank(samples_NT), (_torchaudio(samples_NT * 2**15) - 15.41663) / (2 * 6.55582))
-
-
-def filter_bank_in_a_batch() -> float:
-    samples_NT = music(4, 5.0)
-    lengths_N = torch.tensor([80_000, 400, 31_337, 64_000])
-    silent_NT = samples_NT * (torch.arange(80_000) < lengths_N[:, None])
-    return largest(fbank(samples_NT, lengths_N), _torchaudio(silent_NT))
-
-
-def whisper_mel(num_mels: int) -> Callable[[], float]:
-    def difference() -> float:
-        from transformers import WhisperFeatureExtractor
-
-        samples_NT = music(2, 30.0)
-        extract = WhisperFeatureExtractor(feature_size=num_mels)
-        theirs = extract(list(samples_NT.numpy()), sampling_rate=16_000, return_tensors="pt").input_features
-        return largest(log_mel(samples_NT, num_mels), theirs)
-
-    return difference
-
-
-ROWS = [
-    Row("filter bank, 8 x 10 s", "torchaudio.compliance.kaldi, one by one", 1e-5, filter_bank),
-    Row("BEATs' input, 8 x 10 s", "torchaudio and the official scaling", 1e-5, filter_bank_of_beats),
-    Row("filter bank, 4 lengths in a batch", "torchaudio, one by one", 1e-5, filter_bank_in_a_batch),
-    Row("log-mel, 80 mels, 2 x 30 s", "transformers.WhisperFeatureExtractor", 1e-5, whisper_mel(80)),
-    Row("log-mel, 128 mels, 2 x 30 s", "transformers.WhisperFeatureExtractor", 1e-5, whisper_mel(128)),
-]
+def rows() -> Iterator[Row]:
+    """Frontends, encoders, store, scores, saved models."""
+    extractor = "transformers.WhisperFeatureExtractor"
+    yield Row("filter bank, 8 x 10 s", "torchaudio.compliance.kaldi, each alone", 1e-5, parity_frontends.filter_bank)
+    yield Row("BEATs' input, 8 x 10 s", "torchaudio, official scaling", 1e-5, parity_frontends.filter_bank_of_beats)
+    yield Row("filter bank, 4 lengths", "torchaudio, each alone", 1e-5, parity_frontends.filter_bank_in_a_batch)
+    for num_mels in (80, 128):
+        log_mel = partial(parity_frontends.whisper_mel, num_mels)
+        yield Row(f"log-mel, {num_mels} mels, 2 x 30 s", extractor, 1e-5, log_mel)
+    for case in CASES:
+        yield Row(f"BEATs, {case.name}", "the official code", 1e-5, partial(parity_encoders.beats, case.name))
+    yield Row("Whisper's frames, 30 and 7.3 s", "transformers, each alone", 1e-5, parity_encoders.whisper)
+    yield Row("MERT's frames, 5 and 3.3 s", "transformers, each alone", 1e-5, parity_encoders.mert)
+    for name in ("beats", "whisper", "mert"):
+        in_company = partial(parity_encoders.company, name)
+        yield Row(f"{name}, 6 tracks together", "each alone", 1e-5, in_company)
+        for is_stored, bound in ((False, 1e-5), (True, 2e-3)):
+            pooled = partial(parity_encoders.re_pooling, name, is_stored=is_stored)
+            yield Row(f"{name}, clips{' of the store' * is_stored}, 1 to 60 s", "means of frames", bound, pooled)
+    for fusion in get_args(FusionName):
+        yield Row(f"{fusion} scores", "materialised", 2e-6, partial(parity_scores.values, fusion))
+        yield Row(f"{fusion} gradients", "materialised", 1e-5, partial(parity_scores.gradients, fusion))
+        yield Row(f"{fusion} scores, padded with NaN", "each pair alone", 2e-6, partial(parity_scores.padding, fusion))
+        yield Row(f"{fusion} model, saved and loaded", "itself", 0.0, partial(parity_scores.saved, fusion))
 
 
 def main() -> int:
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # of loading: it would stand between the rows
     num_beyond = 0
-    print(f"{'what':36} {'against':42} {'difference':>10} {'bound':>8}")
-    for row in ROWS:
-        with torch.inference_mode():
-            difference = row.difference()
+    print(f"{'what':40} {'against':39} {'difference':>10} {'bound':>8}")
+    for row in rows():
+        difference = row.difference()
         is_beyond = not difference <= row.bound  # NaN too
         num_beyond += is_beyond
-        print(f"{row.what:36} {row.against:42} {difference:10.1e} {row.bound:8.0e}{'  BEYOND' if is_beyond else ''}")
+        print(f"{row.what:40} {row.against:39} {difference:10.1e} {row.bound:8.0e}{'  BEYOND' if is_beyond else ''}")
     return 1 if num_beyond else 0
 
 

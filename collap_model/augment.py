@@ -1,4 +1,6 @@
-"""Small changes that keep a pair true: part of the track, part of the caption.
+"""Small changes that leave most of a pair true: part of the track, part of the caption.
+
+A part of the track keeps a caption of the whole, times and unheard sections included.
 
 Every function draws from the generator it is given and from nothing else, so that a resumed run
 sees the same data.

@@ -64,7 +64,9 @@ def _card(form: ModelForm) -> str:
         "clip": f"{form.clip_seconds} s",
         "heard in training": f"at most {form.max_track_seconds} s of a track",
     }
-    places = ", ".join(f'"{name}": "PATH OR HUB NAME"' for name in names if name != "spectral")
+    places = ", ".join(
+        f'"{name}": "{"FILE" if name == "beats" else "FOLDER OR HUB NAME"}"' for name in names if name != "spectral"
+    )
     return _CARD.format(
         clip_seconds=form.clip_seconds,
         fusion=form.fusion,

@@ -14,8 +14,8 @@ from data_specs.spec import BeatsEncoding, EncoderSettings, Precision, SpectralE
 
 __all__ = ["ENCODER_VERSIONS", "encoder_key"]
 
-ENCODER_VERSIONS = {"spectral": 1, "beats": 1, "whisper": 1, "mert": 1}
-"""Raise one when its code or preprocessing changes what it computes."""
+ENCODER_VERSIONS = {"spectral": "1", "beats": "1", "whisper": "1", "mert": "1"}
+"""Raise one when its code or preprocessing changes what it computes, so that stores are made anew."""
 
 _MODEL_SUFFIXES = (".safetensors", ".bin", ".json")
 

@@ -10,19 +10,21 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from collap_model.data import Pairs
+from collap_model.attended import Attended, attended
 from collap_model.device import resolve_device
 from collap_model.metrics import Measure, Measured, RankMetrics, RetrievalMetrics, measure
 from collap_model.metrics.compare import write_figures
 from collap_model.model import CoLLAP
+from collap_model.pairs import Pairs
 from collap_model.relevance import described_tracks, queries_sha256
-from collap_model.score_tiles import embedded, score_matrix
+from collap_model.score_tiles import embedded
 from data_specs.publish import publish_bytes
 
-__all__ = ["RetrievalReport", "evaluate", "evaluate_queries", "main", "score_matrix"]
+__all__ = ["RetrievalReport", "evaluate", "evaluate_queries", "main"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,8 @@ class RetrievalReport:
     fusion: str
     encoder: str
     metrics: RetrievalMetrics
+    attended: tuple[Attended, ...]
+    """Of a few tracks, for pictures."""
 
 
 def evaluate(model_folder: Path, workspace: Path, split: str = "test", *, device: str = "auto") -> RetrievalReport:
@@ -67,8 +71,8 @@ def evaluate_queries(
     found = list(zip(pairs.store.encoders, pairs.store.dims, strict=True))
     if found != trained:
         raise ValueError(
-            f"the model hears features of {trained} (encoder and width), the workspace has {found}; "
-            "extract the model's features"
+            f"the model of {model_folder} was trained on features of {_named(trained)}, the workspace has those of "
+            f"{_named(found)}; build it with the encoders in the model's config.json, or name other runs (--runs)"
         )
     described, tracks = described_tracks(pairs), pairs.track_ids
     with embedded(model, list(described), pairs, tracks) as seen:
@@ -84,8 +88,13 @@ def evaluate_queries(
         fusion=model.form.fusion,
         encoder=pairs.store.encoder,
         metrics=measured.metrics,
+        attended=attended(model, pairs),
     )
     return report, measured
+
+
+def _named(encoders: Sequence[tuple[str, int]]) -> str:
+    return " + ".join(f"{identity} [{dim}]" for identity, dim in encoders)
 
 
 def _table(report: RetrievalReport) -> str:

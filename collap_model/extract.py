@@ -186,7 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if torch.cuda.is_available():
                 torch.cuda.set_device(world.local_rank % torch.cuda.device_count())
             num_failed = extract(workspace, settings, world)
-    except ValueError as error:
+    except (ValueError, OSError) as error:  # a full disk is no fault of the code
         sys.exit(f"error: {error}")
     if num_failed:
         print(f"{num_failed} tracks failed and are tried again by the next run or build", file=sys.stderr)

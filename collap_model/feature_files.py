@@ -16,8 +16,10 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from collap_model.encoders.encoder import Seconds
 from data_specs.hashing import digest
@@ -31,6 +33,7 @@ __all__ = [
     "feature_file_of",
     "files_of",
     "holding",
+    "open_array",
     "write_feature_file",
 ]
 
@@ -156,6 +159,20 @@ def check_seconds(seconds: Seconds, sound: Sound) -> None:
         raise ValueError(f"features of track {sound.track_id!r} hold NaN, infinity or values beyond float16's 65504")
 
 
+def open_array(path: Path) -> npt.NDArray[Any]:
+    """A memory map of a ``.npy``.
+
+    Raises:
+        ValueError: cut off, or no array of numbers.
+        OSError: as the file system says.
+    """
+    try:
+        array: npt.NDArray[Any] = np.load(path, mmap_mode="r")
+    except (ValueError, EOFError):  # whose texts name no file, and propose to unpickle it
+        raise ValueError(f"feature file {path} is cut off or damaged; remove it and encode again") from None
+    return array
+
+
 def unheard(folder: Path, encoder_key: str, sounds: Sequence[Sound]) -> list[Sound]:
     """The sounds that no feature file of the encoder holds."""
     held = {track[1] for item in _all(folder) if item.encoder_key == encoder_key for track in item.tracks}
@@ -188,7 +205,7 @@ def _earlier(folder: Path, encoder_key: str, wanted: set[str]) -> dict[str, Hear
     for item in _all(folder):
         if item.encoder_key != encoder_key or wanted.isdisjoint(track[1] for track in item.tracks):
             continue
-        vectors_SE, frames_S = np.load(item.path, mmap_mode="r"), np.load(item.frames_path)
+        vectors_SE, frames_S = open_array(item.path), open_array(item.frames_path)
         for _, pcm_sha256, start, count in item.tracks:
             if pcm_sha256 in wanted:
                 seconds = Seconds(np.array(vectors_SE[start : start + count], np.float32), frames_S[start:][:count])
@@ -212,6 +229,9 @@ def _read(path: Path) -> FeatureFile | None:
 @functools.lru_cache(maxsize=16_384)
 def _parse(index: Path, vectors: Path, mtime_ns: int, size: int) -> FeatureFile:
     """Of an index as it was at that time: a stage looks at all of them for every partition."""
-    values = json.loads(index.read_bytes())
+    try:
+        values = json.loads(index.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"feature index {index} is damaged ({error}); remove it and encode again") from error
     tracks = tuple((track_id, audio, start, count) for track_id, audio, start, count in values.pop("tracks"))
     return FeatureFile(**values | {"path": vectors, "tracks": tracks})

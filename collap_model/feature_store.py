@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from collap_model.feature_files import open_array
 from data_specs.records import Encoding, Features
 
 __all__ = ["FEATURES_FILE", "FeatureStore", "pool_clips"]
@@ -55,17 +56,20 @@ class FeatureStore:
         """Read ``workspace/features.parquet``, of a build or packed.
 
         Raises:
-            ValueError: the index is missing, lacks a column, or see ``__init__``.
+            ValueError: the index is missing, damaged, lacks a column, or see ``__init__``.
         """
         path = Path(workspace) / FEATURES_FILE
         if not path.is_file():
             raise ValueError(f"no feature index at {path}; run the features stage first")
         names = [item.name for item in fields(Features)]
-        missing = set(names) - set(pq.read_schema(path).names)
+        try:
+            table: pa.Table = pq.read_table(path)
+        except pa.ArrowInvalid as error:
+            raise ValueError(f"{path} is cut off or no Parquet ({error}); write the index again") from error
+        missing = set(names) - set(table.column_names)
         if missing:
             raise ValueError(f"{path} lacks the columns {sorted(missing)}; write the index again")
-        table: pa.Table = pq.read_table(path, columns=names)
-        return cls(Path(workspace), map(_row, table.to_pylist()))
+        return cls(Path(workspace), map(_row, table.select(names).to_pylist()))
 
     def __contains__(self, track_id: str) -> bool:
         return track_id in self.rows
@@ -139,7 +143,7 @@ class FeatureStore:
             path = self.workspace / file
             if not path.is_file():
                 raise ValueError(f"feature file {path} is missing; run the features stage again")
-            self._parts[file] = np.load(path, mmap_mode="r")
+            self._parts[file] = open_array(path)
         part = self._parts[file]
         fits = part.ndim == 1 if width is None else part.shape[1:] == (width,)
         if part.dtype != dtype or not fits:

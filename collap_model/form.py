@@ -8,9 +8,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from collap_model.choices import FusionName, TowerName
-from data_specs.spec import BeatsEncoding, EncoderSettings, FeatureSettings, MertEncoding, WhisperEncoding
+from data_specs.spec import EncoderSettings, FeatureSettings
 
-__all__ = ["EncoderForm", "ModelForm", "read_form"]
+__all__ = ["EncoderForm", "ModelForm", "place_field", "read_form"]
 
 
 class EncoderForm(BaseModel):
@@ -62,14 +62,21 @@ class ModelForm(BaseModel):
         """Without the folders of this machine, which mean nothing on another and are nobody's business there."""
         if self.features is None:
             return self
-        encoders: list[EncoderSettings] = []
-        for settings in self.features.encoders:
-            if isinstance(settings, BeatsEncoding):
-                settings = settings.model_copy(update={"weights": Path(settings.weights).name})
-            elif isinstance(settings, WhisperEncoding | MertEncoding) and settings.model.startswith(("/", "~", ".")):
-                settings = settings.model_copy(update={"model": Path(settings.model).name})
-            encoders.append(settings)
-        return self.model_copy(update={"features": self.features.model_copy(update={"encoders": tuple(encoders)})})
+        encoders = tuple(map(_portable, self.features.encoders))
+        return self.model_copy(update={"features": self.features.model_copy(update={"encoders": encoders})})
+
+
+def place_field(settings: EncoderSettings) -> str:
+    """The field that says where an encoder's weights lie: ``weights`` a file, ``model`` a folder or hub name."""
+    return next((name for name in ("weights", "model") if name in type(settings).model_fields), "")
+
+
+def _portable(settings: EncoderSettings) -> EncoderSettings:
+    field = place_field(settings)
+    place: str = getattr(settings, field) if field else ""
+    if field == "weights" or place.startswith(("/", "~", ".")):
+        return settings.model_copy(update={field: Path(place).name})
+    return settings
 
 
 def read_form(path: Path) -> ModelForm:
@@ -79,7 +86,7 @@ def read_form(path: Path) -> ModelForm:
         ValueError: not the form of a CoLLAP model of this version; says what it is instead.
     """
     try:
-        return ModelForm.model_validate_json(path.read_text(encoding="utf-8"))
+        return ModelForm.model_validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the file"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +14,8 @@ import torch
 
 from collap_model.encoders.encoder import SAMPLE_RATE_HZ, AudioEncoder, Seconds, num_seconds
 from collap_model.feature_store import pool_clips
-from collap_model.form import ModelForm
+from collap_model.form import ModelForm, place_field
+from data_specs.spec import EncoderSettings
 
 __all__ = ["Audio", "Ears", "clip_spans"]
 
@@ -44,7 +44,7 @@ class Ears:
     def clips(self, audio: Iterable[Audio], device: torch.device) -> Iterator[tuple[npt.NDArray[np.float32], int]]:
         """Clip features ``[K, E]`` and number of samples of each track, decoded as they are asked for."""
         encoders = self._open(device)
-        for samples in _groups(map(_heard, audio)):
+        for samples in _groups(_heard(number, item) for number, item in enumerate(audio)):
             yield from zip(self._encode(encoders, samples), map(len, samples), strict=True)
 
     def _encode(self, encoders: list[AudioEncoder], samples: list[Samples]) -> list[npt.NDArray[np.float32]]:
@@ -82,16 +82,14 @@ def clip_spans(num_samples: int, clip_seconds: int) -> tuple[tuple[float, float]
     return tuple(zip(starts, [*starts[1:], num_samples / SAMPLE_RATE_HZ], strict=True))
 
 
-def _settings(form: ModelForm, weights: Mapping[str, str | Path]) -> list[Any]:
+def _settings(form: ModelForm, weights: Mapping[str, str | Path]) -> list[EncoderSettings]:
     settings = list(form.features.encoders) if form.features else []
-    known = {item.encoder for item in settings if item.encoder != "spectral"}
+    known = {item.encoder for item in settings if place_field(item)}
     if strange := sorted(set(weights) - known):
         raise ValueError(f"weights given for {strange}; this model's encoders with weights are {sorted(known)}")
     places = {name: str(Path(place).expanduser()) for name, place in weights.items()}
     return [
-        item.model_copy(update={"weights" if item.encoder == "beats" else "model": places[item.encoder]})
-        if item.encoder in places
-        else item
+        item.model_copy(update={place_field(item): places[item.encoder]}) if item.encoder in places else item
         for item in settings
     ]
 
@@ -109,12 +107,20 @@ def _elsewhere(name: str) -> str:
     return f"Say where this machine has the right ones: CoLLAP.from_pretrained(..., encoder_weights={{{name!r}: PATH}})"
 
 
-def _heard(audio: Audio) -> Samples:
+def _heard(number: int, audio: Audio) -> Samples:
     from collap_model.frontends.samples import check_samples, read_audio
 
     if isinstance(audio, str | Path):
-        return read_audio(Path(audio))
-    return check_samples(audio)
+        return read_audio(audio)
+    if not isinstance(audio, np.ndarray | torch.Tensor):
+        raise TypeError(
+            f"audio {number} is {audio!r:.40} ({type(audio).__name__}); expected a path, or mono samples [T] at "
+            f"{SAMPLE_RATE_HZ} Hz as an array or a tensor"
+        )
+    try:
+        return check_samples(audio)
+    except ValueError as error:
+        raise ValueError(f"audio {number}: {error}") from error
 
 
 def _groups(tracks: Iterable[Samples]) -> Iterator[list[Samples]]:

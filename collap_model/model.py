@@ -9,10 +9,11 @@ Shapes: I texts, J tracks, K clips, L tokens, P parts, E encoder dim (all encode
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -111,8 +112,10 @@ class CoLLAP(nn.Module):
 
         Raises:
             ValueError: an empty list, unreadable or unusable audio, or encoder weights other than the model's.
+            TypeError: neither a path nor samples.
+            OSError: a file that is not there.
         """
-        items = [audio] if isinstance(audio, str | Path | np.ndarray | Tensor) else list(audio)
+        items = _listed(audio, (str, Path, np.ndarray, Tensor), "a path, samples")
         if not items:
             raise ValueError("no audio given: expected a path, samples, or a list of at least one of them")
         tracks = []
@@ -134,8 +137,9 @@ class CoLLAP(nn.Module):
 
         Raises:
             ValueError: no text, or one without a word.
+            TypeError: no string.
         """
-        items = [text] if isinstance(text, str) else list(text)
+        items = _listed(text, (str,), "a string")
         tokens = self.tower.tokenize(items)
         if tokens.num_truncated:
             warnings.warn(
@@ -146,18 +150,25 @@ class CoLLAP(nn.Module):
         with self._in_use():
             return Texts.join([self.embed_texts(chunk.to(self.device)) for chunk in _chunks(tokens)])
 
-    def score(self, texts: Texts, tracks: Tracks) -> Tensor:
-        """``scores_IJ`` of every text against every track: cosines in -1..1, higher is closer."""
+    def score(self, texts: Texts | str | Sequence[str], tracks: Tracks) -> Tensor:
+        """``scores_IJ`` of every text, embedded or not, against every track: cosines in -1..1, higher is closer.
+
+        Raises:
+            ValueError: no text or one without a word, or tracks of a model of another width.
+            TypeError: tracks that ``embed_audio`` did not return.
+        """
+        texts = self._embedded(texts, tracks)
         with self._in_use():
             return self.scorer(texts, tracks.clips_JKD, tracks.mask_JK)
 
-    def attention_over_time(self, text: str | Texts, track: Tracks) -> list[tuple[float, float, float]]:
+    def attention_over_time(self, text: Texts | str, track: Tracks) -> list[tuple[float, float, float]]:
         """``(start_s, end_s, weight)`` of each clip: what the score looked at; the weights sum to 1.
 
         Raises:
             ValueError: not exactly one text and one track.
+            TypeError: a track that ``embed_audio`` did not return.
         """
-        texts = self.embed_text(text) if isinstance(text, str) else text
+        texts = self._embedded(text, track)
         if len(texts) != 1 or len(track) != 1:
             raise ValueError(f"expected one text and one track, got {len(texts)} and {len(track)}; take tracks[0]")
         weights_K = self.scorer.attention_weights(texts, track.clips_JKD, track.mask_JK)[0, 0, track.mask_JK[0]]
@@ -165,6 +176,13 @@ class CoLLAP(nn.Module):
             (start_s, end_s, weight)
             for (start_s, end_s), weight in zip(track.spans_s[0], weights_K.tolist(), strict=True)
         ]
+
+    def _embedded(self, texts: Texts | str | Sequence[str], tracks: Tracks) -> Texts:
+        if not isinstance(tracks, Tracks):
+            raise TypeError(
+                f"expected tracks as embed_audio returns them, got {tracks!r:.40} ({type(tracks).__name__})"
+            )
+        return texts if isinstance(texts, Texts) else self.embed_text(texts)
 
     @contextmanager
     def _in_use(self) -> Iterator[None]:
@@ -178,7 +196,7 @@ class CoLLAP(nn.Module):
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Write weights (safetensors), form, tokenizer and model card into ``folder``."""
-        self._write(Path(folder), self.form)
+        self._write(Path(folder).expanduser(), self.form)
 
     def push_to_hub(self, repo_id: str, *, private: bool = True) -> str:
         """Upload what ``save_pretrained`` writes, without this machine's paths, and return the commit's address.
@@ -214,6 +232,15 @@ class CoLLAP(nn.Module):
         model = cls(form, tower_from_form(form.text_tower, folder / TEXT), encoder_weights=encoder_weights)
         load_weights(model, folder / WEIGHTS)
         return model.eval()
+
+
+def _listed(given: Any, kinds: tuple[type, ...], expected: str) -> list[Any]:
+    """One of some ``kinds`` or several, as a list."""
+    if isinstance(given, kinds):
+        return [given]
+    if isinstance(given, Mapping) or not isinstance(given, Iterable):
+        raise TypeError(f"expected {expected}, or a list of these, got {given!r:.40} ({type(given).__name__})")
+    return list(given)
 
 
 def _chunks(tokens: TokenBatch) -> Iterator[TokenBatch]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import pyarrow.parquet as pq
 
-from collap_model.data import MANIFEST_FILE, Pairs
+from collap_model.pairs import MANIFEST_FILE, Pairs
 
 __all__ = ["described_tracks", "queries_sha256"]
 

@@ -22,9 +22,13 @@ _SHOWN = 4
 
 def check_whole(folder: Path) -> None:
     """Raises ``ValueError`` naming what a folder lacks to be a model."""
-    missing = [name for name in (FORM, WEIGHTS, TEXT) if not (folder / name).exists()]
-    if missing:
-        raise ValueError(f"no CoLLAP model in {folder}: {', '.join(missing)} missing")
+    if not folder.is_dir():
+        raise ValueError(f"no folder {folder}; expected one that CoLLAP.save_pretrained wrote")
+    if missing := [name for name in (FORM, WEIGHTS, TEXT) if not (folder / name).exists()]:
+        # Given the folder of a run, or of a build
+        inside = [*folder.glob(f"model/{WEIGHTS}"), *sorted(folder.glob(f"models/*/model/{WEIGHTS}"))]
+        near = f"; there is one in {inside[0].parent}" if inside else ""
+        raise ValueError(f"no CoLLAP model in {folder}: {', '.join(missing)} missing{near}")
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

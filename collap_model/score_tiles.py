@@ -19,9 +19,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from collap_model.data import Pairs, pad_clips
+from collap_model.data import pad_clips
 from collap_model.metrics import TiledScores
 from collap_model.model import CoLLAP
+from collap_model.pairs import Pairs
 from collap_model.score import FUSIONS_OF_PARTS, Score
 from collap_model.text.texts import Texts
 

@@ -5,6 +5,7 @@ Shapes: J tracks, K clips, D joint dim.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,7 +32,7 @@ class Tracks:
 
     def __getitem__(self, number: int) -> Tracks:
         """One track alone, without padding."""
-        spans_s = self.spans_s[number]
+        spans_s = self.spans_s[operator.index(number)]
         count = len(spans_s)
         return Tracks(
             clips_JKD=self.clips_JKD[number, :count][None],

@@ -27,13 +27,14 @@ from collap_model.checkpoint import (
     save_checkpoint,
 )
 from collap_model.config import TrainConfig
-from collap_model.data import Pairs, TextsAndClips, TrainingData
+from collap_model.data import TextsAndClips, TrainingData
 from collap_model.device import device_name, resolve_device
 from collap_model.distributed import World, join_world
 from collap_model.form import EncoderForm, ModelForm
 from collap_model.loss import ContrastiveLoss, LossReport
 from collap_model.model import CoLLAP
 from collap_model.optimiser import build_optimiser, rate_share, set_rates
+from collap_model.pairs import Pairs
 from collap_model.progress import Progress
 from collap_model.run_folder import DataIdentity, RunFolder, TextCounts
 from collap_model.task import ContrastiveTask

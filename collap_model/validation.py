@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from collap_model.data import Pairs
 from collap_model.metrics import measure
 from collap_model.model import CoLLAP
+from collap_model.pairs import Pairs
 from collap_model.relevance import described_tracks
 from collap_model.score_tiles import embedded
 

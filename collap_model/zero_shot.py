@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from collap_model.data import Pair, Pairs
-from collap_model.evaluate import score_matrix
 from collap_model.feature_store import FeatureStore
 from collap_model.model import CoLLAP
+from collap_model.pairs import Pair, Pairs
+from collap_model.score_tiles import score_matrix
 
 __all__ = ["class_texts", "zero_shot_scores"]
 

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from data_specs.hashing import digest
 from data_specs.sites import site_of
-from data_specs.spec import Settings, SpecError, explain, explain_yaml
+from data_specs.spec import Settings, SpecError, explain, read_mapping
 
 __all__ = ["Identity", "NetworkSettings", "load_network"]
 
@@ -139,18 +138,7 @@ def load_network(path: str | Path | None) -> NetworkSettings:
     if path is None:
         return NetworkSettings()
     path = Path(path)
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SpecError(f"no network file at {path}; deployments/network.yaml is an example to copy") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"cannot read network file {path}: {error}") from error
-    except yaml.YAMLError as error:
-        raise SpecError(explain_yaml(error, str(path))) from None
-    if raw is None:
-        raise SpecError(f"network file {path} is empty; leave --network out for one direct identity")
-    if not isinstance(raw, dict):
-        raise SpecError(f"{path}: expected a mapping with the field 'identities', got {type(raw).__name__}")
+    raw = read_mapping(path, "network file", field="identities", help="deployments/network.yaml is an example to copy")
     folder = path.resolve().parent
 
     def absolute(identity: Identity) -> Identity:

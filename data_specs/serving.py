@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
-import yaml
 from pydantic import Field, ValidationError, field_validator
 
-from data_specs.spec import Settings, SpecError, explain, explain_yaml
+from data_specs.spec import Settings, SpecError, explain, read_mapping
 
 __all__ = ["ServingSettings", "load_serving"]
 
@@ -77,16 +76,7 @@ def load_serving(path: str | Path | None) -> ServingSettings:
     if path is None:
         return ServingSettings()
     path = Path(path)
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SpecError(f"no serving file at {path}; deployments/serving.yaml is an example to copy") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"cannot read serving file {path}: {error}") from error
-    except yaml.YAMLError as error:
-        raise SpecError(explain_yaml(error, str(path))) from None
-    if not isinstance(raw, dict):
-        raise SpecError(f"{path}: expected a mapping with the field 'servers', got {type(raw).__name__}")
+    raw = read_mapping(path, "serving file", field="servers", help="deployments/serving.yaml is an example to copy")
     try:
         settings = ServingSettings.model_validate(raw)
     except ValidationError as error:

@@ -344,20 +344,38 @@ def load_spec(path: str | Path) -> DatasetSpec:
         SpecError: file missing, not YAML, or a field unknown, missing or out of bounds.
     """
     path = Path(path)
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SpecError(f"no spec at {path}; the ones that come with the project are in data_specs/*.yaml") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"cannot read spec {path}: {error}") from error
-    except yaml.YAMLError as error:
-        raise SpecError(f"{path} is not valid YAML: {error}") from error
-    if not isinstance(raw, dict):
-        raise SpecError(f"{path}: expected a mapping with the field 'name', got {type(raw).__name__}")
+    raw = read_mapping(path, "spec", field="name", help="the ones that come with the project are in data_specs/*.yaml")
     try:
         return _absolute_paths(DatasetSpec.model_validate(raw), path.resolve().parent)
     except ValidationError as error:
         raise SpecError(explain(error, str(path))) from error
+
+
+def read_mapping(path: Path, kind: str, *, field: str, help: str) -> dict[str, Any]:
+    """A YAML file that holds a mapping, as every file of settings does.
+
+    Args:
+        kind: of file, for messages: ``spec``.
+        field: one that the mapping has.
+        help: what to do where there is no file, or nothing in it.
+
+    Raises:
+        SpecError: file missing, not to be read, not YAML, empty, or no mapping. Nothing of the file is shown, as it may
+            hold a password.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SpecError(f"no {kind} at {path}; {help}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"cannot read {kind} {path}: {error}") from error
+    except yaml.YAMLError as error:
+        raise SpecError(_explain_yaml(error, str(path))) from None
+    if raw is None:
+        raise SpecError(f"{kind} {path} is empty; {help}")
+    if not isinstance(raw, dict):
+        raise SpecError(f"{path}: expected a mapping with the field '{field}', got {type(raw).__name__}")
+    return raw
 
 
 def explain(error: ValidationError, where: str) -> str:
@@ -387,7 +405,7 @@ def explain(error: ValidationError, where: str) -> str:
     return "\n".join(lines)
 
 
-def explain_yaml(error: yaml.YAMLError, where: str) -> str:
+def _explain_yaml(error: yaml.YAMLError, where: str) -> str:
     """The line and what is wrong there, without the line itself, which pyyaml quotes: it may hold a password."""
     mark = getattr(error, "problem_mark", None)
     line = f", line {mark.line + 1}" if mark is not None else ""

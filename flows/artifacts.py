@@ -25,10 +25,11 @@ from data_specs.arrow import from_table
 from data_specs.records import Sample
 from tasks.build import Build, BuildReport
 from tasks.engine.parts import PartInfo
+from tasks.engine.workspace import Workspace
 from tasks.evaluation.job import EvaluateJob
 from tasks.reporting.captions.report import read_markdown
 from tasks.reporting.funnel import funnel_cells
-from tasks.reporting.pictures import data_uri, loss_curve, structure_picture
+from tasks.reporting.pictures import attended_picture, data_uri, loss_curve, structure_picture
 from tasks.reporting.progress import Progress
 from tasks.reporting.retrieval import retrieval_caption, retrieval_cells
 from tasks.reporting.tables import markdown_table
@@ -134,13 +135,24 @@ def training_artifacts(folder: Path) -> None:
 
 
 def retrieval_artifact(job: EvaluateJob, reports: Mapping[str, Mapping[str, Any]]) -> None:
-    """The retrieval table of all runs."""
+    """The retrieval table of all runs, and where each looks in a few tracks for the paragraphs of their captions."""
     cells: Sequence[Mapping[str, str]] = retrieval_cells(reports)
     create_markdown_artifact(
         markdown=f"# Retrieval\n\n{retrieval_caption(reports)}\n\n{markdown_table(cells)}",
         key=artifact_key("retrieval", Path(job.workspace).name),
         description="Retrieval beside chance",
     )
+    workspace = Workspace(Path(job.workspace).expanduser().resolve())
+    rows = pq.read_table(workspace.manifest, columns=["track_id", "shard"]).to_pylist()
+    shards = {row["track_id"]: workspace.root / "shards" / row["shard"] for row in rows}
+    for name, report in reports.items():
+        for number, track in enumerate(report["attended"], 1):
+            picture = attended_picture(shards[track["track_id"]], track["track_id"], track["moments"])
+            create_image_artifact(
+                image_url=data_uri(picture),
+                key=artifact_key("attention", workspace.root.name, name, str(number)),
+                description=f"Where {name} looks in {track['track_id']} for the paragraphs of its caption",
+            )
 
 
 def artifact_key(*parts: str) -> str:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from transformers import HubertConfig, HubertModel
 
+from collap_model.encoder_keys import ENCODER_VERSIONS
 from collap_model.encoders.pretrained import load_form, load_network
 from collap_model.encoders.windowed import Precision, WindowedEncoder
 
@@ -41,7 +42,7 @@ class MertEncoder(WindowedEncoder):
     """
 
     name = "mert"
-    version = "1"
+    version = ENCODER_VERSIONS[name]
     window_seconds = 5.0
     frames_per_s = 75.0
 

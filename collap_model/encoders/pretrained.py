@@ -39,7 +39,11 @@ def load_network(network_class: Any, model: str, **options: Any) -> Any:
     """
     try:
         network, loaded = network_class.from_pretrained(model, dtype=torch.float32, output_loading_info=True, **options)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
+    except (EOFError, pickle.UnpicklingError) as error:  # whose texts say nothing, and how to run the code
+        raise ValueError(
+            f"cannot load the weights of {model}: its file is cut off, or holds more than tensors; code is not run"
+        ) from error
+    except (OSError, RuntimeError, SafetensorError) as error:
         raise ValueError(f"cannot load the weights of {model}: {error}") from error
     if missing := sorted(loaded["missing_keys"]):
         raise ValueError(f"{model} lacks {len(missing)} weights of its encoder, {missing[0]} for one")

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
+from collap_model.encoder_keys import ENCODER_VERSIONS
 from collap_model.encoders.encoder import SAMPLE_RATE_HZ, Seconds, num_seconds
 from collap_model.frontends.samples import check_samples
 
@@ -45,8 +46,7 @@ class SpectralEncoder:
     """An ``AudioEncoder`` without weights. What a second weighs are its short frames, one every 10 ms."""
 
     name = "spectral"
-    version = "1"
-    """A change of this file that moves the vectors moves the version, so that stores are made anew."""
+    version = ENCODER_VERSIONS[name]
     dim = DIM
     identity = f"{name}-{version}-{hashlib.sha256(b'no weights, float32 samples at 16 kHz').hexdigest()[:16]}"
 

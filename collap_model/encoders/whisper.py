@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from transformers.models.whisper.modeling_whisper import WhisperEncoder as WhisperNetwork
 
+from collap_model.encoder_keys import ENCODER_VERSIONS
 from collap_model.encoders.pretrained import load_form, load_network
 from collap_model.encoders.windowed import Precision, WindowedEncoder
 from collap_model.frontends import whisper_mel
@@ -28,7 +29,7 @@ class WhisperEncoder(WindowedEncoder):
     """
 
     name = "whisper"
-    version = "1"
+    version = ENCODER_VERSIONS[name]
     window_seconds = 30.0
     frames_per_s = 50.0
 

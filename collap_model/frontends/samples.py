@@ -55,7 +55,10 @@ def check_samples(samples: npt.ArrayLike | torch.Tensor, *, sample_rate_hz: int 
         raise ValueError(
             f"expected samples at {SAMPLE_RATE_HZ} Hz, got {sample_rate_hz} Hz; resample them, or pass a file"
         )
-    array = samples.detach().cpu().numpy() if isinstance(samples, torch.Tensor) else np.asarray(samples)
+    if isinstance(samples, torch.Tensor):  # numpy has no bfloat16
+        samples = samples.detach().cpu()
+        samples = (samples.float() if samples.is_floating_point() else samples).numpy()
+    array = np.asarray(samples)
     if array.ndim != 1:
         raise ValueError(f"expected mono samples [T], got shape {list(array.shape)}; pass the mean of the channels")
     if not array.size:

@@ -72,6 +72,8 @@ class FeatureStage:
             file, failed = feature_file_of(workspace.root / self.name, partition.name, name, left, encode)
             errors |= failed
             files += [file] if file is not None else []
+        if len({file.encoder for file in files}) < len(files):  # files that differ may hold the same weights
+            raise BuildError(f"two of features.encoders have the same weights: {[file.encoder for file in files]}")
         places = {file.path: {track[0]: track[2:] for track in file.tracks} for file in files}
         return [
             failure_of(errors[sound.track_id])

@@ -14,6 +14,7 @@ import soundfile
 
 from data_specs.arrow import from_dict
 from data_specs.records import Structure
+from tasks.reporting.attention import attention_picture
 
 
 def structure_picture(shard: Path, track_id: str) -> bytes:
@@ -21,9 +22,19 @@ def structure_picture(shard: Path, track_id: str) -> bytes:
     from tasks.structure.picture import picture
 
     with tarfile.open(shard) as tar:
-        facts = json.loads(_member(tar, f"{track_id}.json"))
         samples, _ = soundfile.read(io.BytesIO(_member(tar, f"{track_id}.flac")), dtype="float32")
-    return picture(from_dict(Structure, {"track_id": track_id, **facts["structure"]}), samples)
+        return picture(_structure(tar, track_id), samples)
+
+
+def attended_picture(shard: Path, track_id: str, moments: Mapping[str, Sequence[tuple[float, float, float]]]) -> bytes:
+    """``attention_picture`` of a track whose sections are read from the shard it is published in."""
+    with tarfile.open(shard) as tar:
+        return attention_picture(_structure(tar, track_id), moments)
+
+
+def _structure(tar: tarfile.TarFile, track_id: str) -> Structure:
+    facts = json.loads(_member(tar, f"{track_id}.json"))
+    return from_dict(Structure, {"track_id": track_id, **facts["structure"]})
 
 
 def _member(tar: tarfile.TarFile, name: str) -> bytes:

@@ -46,7 +46,10 @@ class TrainJob(BaseModel):
         for table in (workspace.manifest, workspace.features):
             if not table.exists():
                 raise BuildError(f"no finished dataset at {workspace.root} ({table.name} is missing); build it first")
-        data = [file_sha256(str(workspace.manifest)), file_sha256(str(workspace.features))]
+        tables = [workspace.manifest, workspace.features]
+        if self.config.swap_negatives and workspace.captions.exists():  # where not, the training program says so
+            tables.append(workspace.captions)
+        data = [file_sha256(str(table)) for table in tables]
         mark = digest(self.config.model_dump(mode="json"), data)[:8]
         return workspace.root / "models" / (self.run or f"{self.config.fusion}-{self.config.text_tower}-{mark}")
 

@@ -9,9 +9,10 @@ import torch
 
 from collap_model.augment import crop_seconds, global_paragraph, sample_caption, sample_sentences
 from collap_model.config import TrainConfig
-from collap_model.data import Pair, Pairs, TrainingData
+from collap_model.data import TrainingData
 from collap_model.distributed import World
 from collap_model.feature_store import FeatureStore
+from collap_model.pairs import Pair, Pairs
 from tests.collap_model.workspaces import make_workspace, sample, write_tables
 
 CAPTION = "A dark song. It is slow!\n\nFrom 0:00 to 0:20 the theme at 3.5 dB plays. Then a bridge.\n\nIt ends."

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
+import resource
 import signal
 import subprocess
 import sys
@@ -105,6 +107,28 @@ def test_a_workspace_without_shards_or_in_use_is_refused(tmp_path: Path) -> None
             main([str(tmp_path), "--encoder", "spectral"])
     with pytest.raises(SystemExit, match="no workspace"):
         main([str(tmp_path / "nowhere"), "--encoder", "spectral"])
+
+
+def test_damage_and_a_full_disk_are_told_and_a_full_disk_leaves_nothing_half(tmp_path: Path) -> None:
+    workspace = make_shards(tmp_path, num_shards=2, num_tracks=1)
+    command = [sys.executable, "-m", "collap_model.extract", str(workspace), "--encoder", "spectral"]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (3_000, 3_000)),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert re.fullmatch(r"error: .*File too large\n", done.stderr)
+    assert [path.suffix for path in workspace.glob("features/*")] == [".json"]
+    main([str(workspace), "--encoder", "spectral"])
+    assert len(list(workspace.glob("features/*"))) == 6
+    index = min(workspace.glob("features/*.json"))
+    index.write_bytes(index.read_bytes()[:40])
+    with pytest.raises(SystemExit, match=rf"{index.name} is damaged .*; remove it"):
+        main([str(workspace), "--encoder", "spectral"])
 
 
 def test_a_tar_of_others_is_refused(tmp_path: Path) -> None:

@@ -155,3 +155,20 @@ def test_missing_index_and_column(tmp_path: Path) -> None:
     write_tables(tmp_path, [], [])
     with pytest.raises(ValueError, match="lacks the columns"):
         FeatureStore.open(tmp_path)
+
+
+@pytest.mark.parametrize("kept", [0, 100, 128, -4])
+@pytest.mark.parametrize("name", ["first-1.npy", "first-1.frames.npy"])
+def test_a_file_that_is_cut_off_is_named(name: str, kept: int, tmp_path: Path) -> None:
+    two_encoders(tmp_path)
+    path = tmp_path / "features" / name
+    path.write_bytes(path.read_bytes()[:kept])
+    store = FeatureStore.open(tmp_path)
+    with pytest.raises(ValueError, match=rf"{name} is cut off or damaged; remove it"):
+        store.clips("x", 10)
+
+
+def test_an_index_that_is_no_parquet_is_named(tmp_path: Path) -> None:
+    (tmp_path / "features.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(ValueError, match=r"features\.parquet is cut off or no Parquet"):
+        FeatureStore.open(tmp_path)

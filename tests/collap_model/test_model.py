@@ -4,7 +4,7 @@ import json
 import math
 import shutil
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 import numpy as np
 import pytest
@@ -71,6 +71,28 @@ def test_attention_is_the_softmax_of_cosines() -> None:
     expected = (made.scorer.tau() * cosines_K).softmax(0)
     weights = torch.tensor([weight for *_, weight in made.attention_over_time(texts, tracks[1])])
     torch.testing.assert_close(weights, expected.detach())
+
+
+def test_texts_may_be_given_as_they_are() -> None:
+    made = model("token")
+    tracks = embedded(made, *features())
+    assert torch.equal(made.score(CAPTIONS, tracks), made.score(made.embed_text(CAPTIONS), tracks))
+    with pytest.raises(TypeError, match=r"expected a string, or a list of these, got 3 \(int\)"):
+        made.score(3, tracks)  # type: ignore[arg-type]
+
+
+def test_files_are_embedded_before_they_are_scored() -> None:
+    made = model()
+    for use in (made.score, made.attention_over_time):
+        with pytest.raises(TypeError, match=r"expected tracks as embed_audio returns them, got 'song.mp3' \(str\)"):
+            use(CAPTIONS[0], cast(Tracks, "song.mp3"))
+
+
+def test_tracks_are_taken_one_by_one() -> None:
+    tracks = embedded(model(), *features())
+    assert [tracks[number].clips_JKD.shape[1] for number in range(len(tracks))] == [5, 4, 3, 2]
+    with pytest.raises(TypeError, match="slice"):
+        tracks[cast(int, slice(0, 2))]
 
 
 def test_attention_is_of_one_text_and_one_track() -> None:
@@ -168,10 +190,24 @@ def change_form(folder: Path, **values: object) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
 
 
+def test_the_model_in_a_run_or_a_build_is_pointed_at(tmp_path: Path) -> None:
+    place = tmp_path / "models" / "mine" / "model"
+    model().save_pretrained(place)
+    for folder in (tmp_path, place.parent):
+        with pytest.raises(ValueError, match=rf"no CoLLAP model in .*; there is one in {place}$"):
+            CoLLAP.from_pretrained(folder)
+
+
+def test_a_folder_of_home_is_written_where_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    model().save_pretrained("~/model")
+    assert CoLLAP.from_pretrained("~/model").form == model().form
+
+
 def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no CoLLAP model in .*: config.json, model.safetensors, text missing"):
         CoLLAP.from_pretrained(tmp_path)
-    with pytest.raises(ValueError, match=r"no CoLLAP model in .*gone: config.json"):
+    with pytest.raises(ValueError, match=r"no folder .*gone; expected one that CoLLAP.save_pretrained wrote"):
         CoLLAP.from_pretrained(tmp_path / "gone")
     with pytest.raises(ValueError, match=r"no folder './gone', and no name of a hub repository"):
         CoLLAP.from_pretrained("./gone")
@@ -194,9 +230,10 @@ def test_another_form_is_refused(damaged: Path, values: dict[str, object], messa
 
 
 def test_a_form_that_is_no_json_is_refused(damaged: Path) -> None:
-    (damaged / "config.json").write_text("{")
-    with pytest.raises(ValueError, match="is not the form of a CoLLAP model"):
-        CoLLAP.from_pretrained(damaged)
+    for content in (b"{", b"\xff\xfe"):
+        (damaged / "config.json").write_bytes(content)
+        with pytest.raises(ValueError, match="is not the form of a CoLLAP model"):
+            CoLLAP.from_pretrained(damaged)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.999])
@@ -230,7 +267,7 @@ def test_the_card_says_what_the_model_is_and_how_to_use_it(tmp_path: Path) -> No
     model("ordered", encoders=encoders).save_pretrained(tmp_path)
     card = (tmp_path / "README.md").read_text()
     assert card.startswith("---\nlibrary_name: collap\n")
-    for said in ("`ordered`", "`beats-1-abc` | 768", '{"beats": "PATH OR HUB NAME"}', "model.embed_audio"):
+    for said in ("`ordered`", "`beats-1-abc` | 768", '{"beats": "FILE"}', "model.embed_audio"):
         assert said in card
 
 

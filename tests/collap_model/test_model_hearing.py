@@ -141,6 +141,25 @@ def test_unusable_audio_is_refused(spectral: CoLLAP, audio: object, message: str
         spectral.embed_audio(audio)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("audio", "message"),
+    [
+        ((np.zeros(16_000, np.float32), 44_100), r"audio 1 is 44100 \(int\); expected a path, or mono samples \[T\]"),
+        ([0.0, 0.1], r"audio 0 is 0.0 \(float\)"),
+        (None, r"expected a path, samples, or a list of these, got None \(NoneType\)"),
+        ({"array": [], "sampling_rate": 16_000}, r"got \{'array'.* \(dict\)"),
+    ],
+)
+def test_what_is_neither_a_path_nor_samples_is_refused(spectral: CoLLAP, audio: object, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        spectral.embed_audio(audio)  # type: ignore[arg-type]
+
+
+def test_the_unusable_one_of_several_is_named(spectral: CoLLAP) -> None:
+    with pytest.raises(ValueError, match="audio 1: 1 of 16000 samples are NaN"):
+        spectral.embed_audio([sound(1.0), np.r_[sound(1.0)[1:], np.float32(np.nan)]])
+
+
 def test_a_file_that_is_no_sound_is_named(spectral: CoLLAP, tmp_path: Path) -> None:
     (tmp_path / "song.mp3").write_text("no sound")
     with pytest.raises(ValueError, match=r"song\.mp3"):

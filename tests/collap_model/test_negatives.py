@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from collap_model.config import TrainConfig
-from collap_model.data import Pairs, TrainingData
+from collap_model.data import TrainingData
 from collap_model.distributed import World
 from collap_model.negatives import Swaps
+from collap_model.pairs import Pairs
 from tests.collap_model.captions import caption_of_sections, make_ordered_workspace, write_captions
 from tests.collap_model.workspaces import make_workspace
 

@@ -11,10 +11,10 @@ import torch
 
 from collap_model import score_tiles
 from collap_model.choices import FusionName
-from collap_model.data import MANIFEST_FILE, Pair, Pairs
 from collap_model.evaluate import main as evaluate_main
 from collap_model.metrics import measure, retrieval_metrics
 from collap_model.metrics.compare import compare
+from collap_model.pairs import MANIFEST_FILE, Pair, Pairs
 from collap_model.relevance import described_tracks, queries_sha256
 from collap_model.score_tiles import embedded, score_matrix
 from tests.collap_model.models import model

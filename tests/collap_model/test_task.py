@@ -9,11 +9,12 @@ from torch import Tensor
 import collap_model.task
 from collap_model.choices import FusionName
 from collap_model.config import LossName, TrainConfig
-from collap_model.data import Pairs, TextsAndClips, TrainingData
+from collap_model.data import TextsAndClips, TrainingData
 from collap_model.distributed import World
 from collap_model.form import EncoderForm, ModelForm
 from collap_model.loss import ContrastiveLoss, HardNegatives
 from collap_model.model import CoLLAP
+from collap_model.pairs import Pairs
 from collap_model.task import ContrastiveTask
 from collap_model.text import new_tower
 from tests.collap_model.captions import make_ordered_workspace
@@ -79,6 +80,24 @@ def test_a_step_equals_its_naive_twin(
         torch.autograd.grad(share, parameters), torch.autograd.grad(naive, parameters), strict=True
     ):
         torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["infonce", "sigmoid"])
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_a_step_in_bfloat16_is_near_that_in_float32(pairs: Pairs, fusion: FusionName, name: LossName) -> None:
+    task = ContrastiveTask(new_model(pairs, fusion), ContrastiveLoss(name, 6), World())
+    batch = TrainingData(pairs, CONFIG, World()).batch(1)
+    tokens = task.model.tower.tokenize([*batch.texts, *batch.swapped])
+    shares, gradients = [], []
+    for half in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            share, report = task(tokens, batch.owners_H, batch.clips_JKE, batch.mask_JK, batch.keys_JX)
+        assert share.dtype == report.loss.dtype == torch.float32
+        assert len(report.told_apart_H) == len(batch.swapped)
+        shares.append(share.detach())
+        gradients.append(torch.cat([grad.flatten() for grad in torch.autograd.grad(share, list(task.parameters()))]))
+    torch.testing.assert_close(shares[1], shares[0], atol=0, rtol=0.01)
+    assert torch.nn.functional.cosine_similarity(*gradients, dim=0) > 0.99
 
 
 def test_a_text_cut_before_the_exchange_is_no_negative(pairs: Pairs) -> None:

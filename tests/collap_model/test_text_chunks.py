@@ -15,10 +15,11 @@ from torch.nn.parallel import DistributedDataParallel
 import collap_model.text_chunks
 from collap_model.choices import FusionName
 from collap_model.config import TrainConfig
-from collap_model.data import Pairs, TrainingData
+from collap_model.data import TrainingData
 from collap_model.distributed import World, join_world
 from collap_model.loss import ContrastiveLoss
 from collap_model.model import CoLLAP
+from collap_model.pairs import Pairs
 from collap_model.task import ContrastiveTask
 from collap_model.text import new_tower
 from tests.collap_model.captions import make_ordered_workspace

@@ -30,6 +30,7 @@ from collap_model.layers import AudioHead
 from collap_model.loss import ContrastiveLoss, LossReport
 from collap_model.model import CoLLAP
 from collap_model.optimiser import build_optimiser, rate_share
+from collap_model.pairs import Pairs
 from collap_model.task import ContrastiveTask
 from collap_model.text import TokenBatch
 from collap_model.text.tiny import TinyTower
@@ -188,6 +189,10 @@ def test_learns_unseen_songs(workspace: Path, tmp_path: Path) -> None:
     report = evaluate(tmp_path / "run" / "model", big)
     found = report.metrics.text_to_track.recall_at_5
     assert found.value > 2 * found.chance
+    assert [track.track_id for track in report.attended] == Pairs.open(big, "test").track_ids[:2]
+    for track in report.attended:
+        assert "It ends." in track.moments
+        assert all(sum(weight for *_, weight in moments) == pytest.approx(1) for moments in track.moments.values())
 
 
 def test_commands(workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -277,7 +282,7 @@ def test_the_model_knows_how_its_features_were_made(workspace: Path, tmp_path: P
     form = CoLLAP.from_pretrained(tmp_path / "run" / "model").form
     assert form.features == settings
     assert [encoder.identity for encoder in form.encoders] == ["spectral-1-f00"]
-    with pytest.raises(ValueError, match=r"model hears features of .*spectral-1-f00.* workspace has .*toy-1"):
+    with pytest.raises(ValueError, match=r"trained on features of spectral-1-f00 .* workspace has those of toy-1"):
         evaluate(tmp_path / "run" / "model", workspace)
     (tmp_path / "w" / "build.json").write_text('{"spec": {"features": {"encoders": [{"encoder": "mystery"}]}}}')
     with pytest.raises(ValueError, match=r"build\.json does not say how the features were made"):

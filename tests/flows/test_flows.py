@@ -67,6 +67,8 @@ def test_retrain_builds_trains_and_evaluates_as_subflows(tmp_path: Path, free_po
     assert {"retrain", "build", "train", "evaluate"} <= names
     found = artifacts()
     expected = {"flow-funnel", "flow-failures", "flow-card", "flow-captions", "flow-sample-1", "retrieval-work"}
+    (run,) = (name for name, report in result["retrieval"].items() if report["fusion"] == "attention")
+    expected |= {f"attention-work-{run}-{number}" for number in (1, 2)}
     assert expected <= found.keys()
     assert {
         f"flow-{stage}" for stage in ("harvest", "audio", "structure", "caption", "shards", "features")

@@ -60,9 +60,10 @@ def load_beats(path: Path) -> Beats:
 
 
 def save_beats(model: Beats, path: Path) -> None:
-    """Write weights and shape as safetensors, whole or not at all."""
+    """Write weights and shape as safetensors, whole or not at all; equal weights make equal files."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    publish_bytes(path, save(tensors, {"format": "pt", "cfg": json.dumps(model.config.to_official())}))
+    # One field: safetensors writes several in any order.
+    publish_bytes(path, save(tensors, {"cfg": json.dumps(model.config.to_official())}))
 
 
 def official_shapes(config: BeatsConfig) -> dict[str, torch.Size]:
@@ -123,11 +124,15 @@ def _read_safetensors(path: Path) -> tuple[Mapping[str, Any], dict[str, Tensor]]
         raise ValueError(
             f"{path} is cut off or not safetensors ({_first_line(error)}); copy or convert it again"
         ) from error
-    if "cfg" not in metadata:
+    try:
+        values = json.loads(metadata["cfg"])
+    except (KeyError, json.JSONDecodeError):
+        values = None
+    if not isinstance(values, dict):
         raise ValueError(
             f"{path} is no BEATs as save_beats writes it: no cfg in its metadata, tensors {_some(tensors)}"
         )
-    return json.loads(metadata["cfg"]), tensors
+    return values, tensors
 
 
 def _check(path: Path, expected: Mapping[str, torch.Size], found: Mapping[str, Tensor]) -> None:
@@ -152,4 +157,6 @@ def _some(names: Iterable[str]) -> str:
 
 
 def _first_line(error: Exception) -> str:
+    if isinstance(error, pickle.UnpicklingError):
+        return type(error).__name__  # its text goes on to say how to run the code
     return (str(error).splitlines() or [type(error).__name__])[0]

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from collap_model.encoder_keys import ENCODER_VERSIONS
 from collap_model.encoders.beats.checkpoint import load_beats
 from collap_model.encoders.beats.model import Beats, padding_of_steps
 from collap_model.encoders.windowed import Precision, WindowedEncoder
@@ -28,7 +29,7 @@ class BeatsEncoder(WindowedEncoder):
     """
 
     name = "beats"
-    version = "1"
+    version = ENCODER_VERSIONS[name]
     window_seconds = 10.0
 
     def __init__(self, model: Beats, *, precision: Precision = "float32", windows_per_batch: int = 16) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -90,6 +91,21 @@ def other_shapes(folder: Path) -> None:
     (folder / "config.json").write_text(form.replace('"d_model": 32', '"d_model": 16'))
 
 
+def mert_with_code(folder: Path) -> None:
+    save_mert(folder)
+    torch.save({"a": Code(folder / "ran")}, folder / "pytorch_model.bin")
+    torch.load(folder / "pytorch_model.bin", weights_only=False)
+    (folder / "ran").unlink()  # so it would have
+
+
+class Code:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
@@ -102,6 +118,7 @@ def cut(path: Path) -> None:
         (WhisperEncoding, nothing, "holds no config.json"),
         (WhisperEncoding, cut_whisper, "cannot load the weights of"),
         (MertEncoding, cut_mert, "cannot load the weights of"),
+        (MertEncoding, mert_with_code, "holds more than tensors; code is not run"),
         (WhisperEncoding, lacking_whisper, "lacks 2 weights of its encoder, layers.1.fc1.bias for one"),
         (WhisperEncoding, other_shapes, "cannot load the weights of"),
     ],
@@ -114,6 +131,8 @@ def test_a_checkpoint_that_cannot_serve_is_refused(
     with pytest.raises(ValueError, match=match) as caught:
         open_encoder(kind(encoder=name, model=str(tmp_path)), "float32", "cpu")
     assert str(tmp_path) in str(caught.value)
+    assert "weights_only" not in str(caught.value)  # torch's advice is to run it
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -97,6 +97,13 @@ def test_an_encoder_that_hears_nothing_of_a_short_track_is_told() -> None:
         Deaf().encode(tones(0.05))
 
 
+def test_damaged_weights_are_told() -> None:
+    encoder = Ears()
+    next(encoder.parameters()).data[0, 0] = torch.nan
+    with pytest.raises(ValueError, match=r"ears-1-\w+ gave NaN or infinity .* weights are damaged"):
+        encoder.encode(tones(1.0))
+
+
 def test_deterministic_though_the_model_around_it_trains() -> None:
     encoder = Ears().train()
     tracks = tones(6.0, 2.0)

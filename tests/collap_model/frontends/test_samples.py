@@ -25,6 +25,7 @@ def test_good_samples_come_back_as_contiguous_float32() -> None:
         samples_T = check_samples(given)
         assert samples_T.dtype == np.float32
         np.testing.assert_allclose(samples_T, wave, atol=1e-7)
+    np.testing.assert_allclose(check_samples(torch.from_numpy(wave).bfloat16()), wave, atol=4e-3)
     assert check_samples(wave[::2]).flags.c_contiguous
 
 

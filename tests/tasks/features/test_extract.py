@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,9 @@ import pandas as pd
 import pytest
 import soundfile
 import yaml
+from safetensors.torch import save_file
 
+from collap_model.encoders.beats import load_beats
 from collap_model.encoders.open import open_encoder
 from collap_model.extract import main
 from collap_model.feature_store import FeatureStore
@@ -62,6 +65,13 @@ def test_encoders_side_by_side(copy: tuple[Path, Path], tmp_path: Path) -> None:
     assert new_rows(one, workspace) == {"features": 6}
     assert FeatureStore.open(workspace).dims == (16,)
     assert feature_files(workspace) == after
+
+    weights = load_beats(tmp_path / "beats.safetensors").state_dict()
+    cfg = {"cfg": json.dumps(load_beats(tmp_path / "beats.safetensors").config.to_official()), "by": "someone else"}
+    save_file(weights, tmp_path / "copy.safetensors", cfg)
+    twice = with_features(spec, tmp_path, [*learned[:1], {"encoder": "beats", "weights": "copy.safetensors"}])
+    with pytest.raises(BuildError, match=r"two of features\.encoders have the same weights"):
+        run(twice, workspace)
 
     (tmp_path / "beats.safetensors").write_bytes(b"cut off")
     with pytest.raises(BuildError, match=r"beats\.safetensors"):

@@ -26,7 +26,7 @@ def moments(structure: Structure, peak: float) -> list[tuple[float, float, float
 def blue(png: bytes) -> np.ndarray:
     """How much of each column is drawn in the colour of weights."""
     image = imread(io.BytesIO(png))[..., :3]
-    return (np.abs(image - (0.30, 0.57, 0.76)) < 0.05).all(-1).sum(0)
+    return (np.abs(image - (0.165, 0.435, 0.592)) < 0.05).all(-1).sum(0)
 
 
 def test_weight_is_drawn_where_it_is(structure: Structure) -> None:
@@ -39,7 +39,7 @@ def test_equal_input_gives_equal_bytes_and_every_text_has_a_panel(structure: Str
     heard = {"a $1 riff": moments(structure, 0.2), "bass " * 200: moments(structure, 0.5)}
     assert attention_picture(structure, heard) == attention_picture(structure, heard)
     heights = [imread(io.BytesIO(attention_picture(structure, dict(list(heard.items())[:n])))).shape[0] for n in (1, 2)]
-    assert heights[1] - heights[0] == 150
+    assert heights[1] - heights[0] == 140
 
 
 def test_attention_of_another_track_is_refused(structure: Structure) -> None:

@@ -10,6 +10,7 @@ from collap_model.config import TrainConfig
 from tasks.engine.errors import BuildError
 from tasks.evaluation.job import EvaluateJob, evaluate
 from tasks.training.job import TrainJob, train
+from tests.collap_model.captions import caption_of_sections, make_ordered_workspace, write_captions
 from tests.collap_model.workspaces import make_workspace
 
 CONFIG = TrainConfig(
@@ -56,6 +57,21 @@ def test_other_settings_make_another_run(workspace: Path) -> None:
     first = TrainJob(workspace=str(workspace), config=CONFIG).folder()
     other = TrainJob(workspace=str(workspace), config=CONFIG.model_copy(update={"seed": 1})).folder()
     assert first != other
+
+
+def test_other_sections_make_another_run_where_sections_are_exchanged(tmp_path: Path) -> None:
+    make_ordered_workspace(tmp_path)
+    swapping = CONFIG.model_copy(update={"swap_negatives": 0.5})
+
+    def folders() -> list[Path]:
+        return [TrainJob(workspace=str(tmp_path), config=config).folder() for config in (CONFIG, swapping)]
+
+    before = folders()
+    captions = [caption_of_sections(f"song{index:03d}", [index % 6, 1, 2, 3]) for index in range(12)]
+    write_captions(tmp_path, captions)
+    plain, other = folders()
+    assert plain == before[0]
+    assert other != before[1]
 
 
 def test_mistakes_are_named(workspace: Path, tmp_path: Path) -> None:

@@ -23,6 +23,9 @@ def test_safetensors_hold_the_same_weights(published: Path, tmp_path: Path) -> N
     assert expected.keys() == again.state_dict().keys()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in again.state_dict().items())
     assert BeatsEncoder(again).identity == BeatsEncoder(model).identity
+    save_beats(again, tmp_path / "again.safetensors")
+    assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "beats.safetensors").read_bytes()
+    (tmp_path / "again.safetensors").unlink()
     assert os.listdir(tmp_path).count("beats.safetensors") == 1 and len(os.listdir(tmp_path)) == 2
 
 
@@ -133,8 +136,9 @@ def test_code_in_a_checkpoint_does_not_run(content: dict[str, Any], published: P
     torch.save(content | {"label_dict": _Evil(tmp_path / "ran")}, published)
     torch.load(published, weights_only=False)
     (tmp_path / "ran").unlink()  # so it would have
-    with pytest.raises(ValueError, match="holds code, which is not run"):
+    with pytest.raises(ValueError, match="holds code, which is not run") as error:
         load_beats(published)
+    assert "weights_only" not in str(error.value)  # torch's advice is to run it
     assert not (tmp_path / "ran").exists()
 
 
@@ -160,6 +164,10 @@ def test_safetensors_of_another_model_are_told(published: Path, tmp_path: Path) 
     save_file({"fc": torch.zeros(1)}, path)
     with pytest.raises(ValueError, match="no cfg in its metadata, tensors fc"):
         load_beats(path)
+    for cfg in ("{", "[1]"):
+        save_file({"fc": torch.zeros(1)}, path, {"cfg": cfg})
+        with pytest.raises(ValueError, match="no cfg in its metadata, tensors fc"):
+            load_beats(path)
     model = load_beats(published)
     del model.encoder.layers[2]
     save_beats(model, path)
