@@ -65,7 +65,8 @@ def write_passage(section: SectionFacts, track: TrackFacts, book: Phrasebook, de
         # A sentence of its own: unlike the state it means nothing in a crop.
         if finely >= 2 and section.level_db is not None and len(track.sections) > 1:
             lines.append(book.pick("level", level=_level(section.level_db, book)))
-    if detail >= 2:
+    # Early, also of short tracks: few facts tell one piece from another as its chords do.
+    if detail >= (1 if section.occurrence == 1 else 2):
         lines.append(_harmony(section, track, book))
     if detail >= 4:
         lines.append(_against_first_time(section, track, book))
