@@ -11,7 +11,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +147,7 @@ class CoLLAP(nn.Module):
                 stacklevel=2,
             )
         with self._in_use():
-            return Texts.join([self.embed_texts(chunk.to(self.device)) for chunk in _chunks(tokens)])
+            return Texts.join([self.embed_texts(chunk.to(self.device)) for chunk in tokens.split(_TEXTS_AT_ONCE)])
 
     def score(self, texts: Texts | str | Sequence[str], tracks: Tracks) -> Tensor:
         """``scores_IJ`` of every text, embedded or not, against every track: cosines in -1..1, higher is closer.
@@ -241,14 +240,3 @@ def _listed(given: Any, kinds: tuple[type, ...], expected: str) -> list[Any]:
     if isinstance(given, Mapping) or not isinstance(given, Iterable):
         raise TypeError(f"expected {expected}, or a list of these, got {given!r:.40} ({type(given).__name__})")
     return list(given)
-
-
-def _chunks(tokens: TokenBatch) -> Iterator[TokenBatch]:
-    """A few texts at a time, padded to their own longest."""
-    for first in range(0, len(tokens.ids_IL), _TEXTS_AT_ONCE):
-        rows = slice(first, first + _TEXTS_AT_ONCE)
-        longest = int(tokens.mask_IL[rows].sum(1).max())
-        ids_IL, mask_IL, words_IL = (
-            values_IL[rows, :longest] for values_IL in (tokens.ids_IL, tokens.mask_IL, tokens.words_IL)
-        )
-        yield replace(tokens, ids_IL=ids_IL, mask_IL=mask_IL, words_IL=words_IL)

@@ -11,7 +11,6 @@ Shapes: I texts, L tokens.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 from torch import Tensor
@@ -21,7 +20,7 @@ from collap_model.model import CoLLAP
 from collap_model.text import TokenBatch
 from collap_model.text.texts import Texts
 
-__all__ = ["embed_in_chunks", "split_tokens"]
+__all__ = ["embed_in_chunks"]
 
 
 def embed_in_chunks(model: CoLLAP, tokens: TokenBatch, size: int) -> Texts:
@@ -38,21 +37,10 @@ def embed_in_chunks(model: CoLLAP, tokens: TokenBatch, size: int) -> Texts:
         return texts.text_ID, texts.parts_IPD, texts.parts_mask_IP
 
     embedded = []
-    for chunk in split_tokens(tokens, size):
+    for chunk in tokens.split(size):
         # As bare tensors: by them the checkpoint finds the device whose random state it has to replay.
         text_ID, parts_IPD, parts_mask_IP = checkpoint(
             embed, chunk.ids_IL, chunk.mask_IL, chunk.words_IL, use_reentrant=False, preserve_rng_state=True
         )
         embedded.append(Texts(text_ID=text_ID, parts_IPD=parts_IPD, parts_mask_IP=parts_mask_IP))
     return Texts.join(embedded)
-
-
-def split_tokens(tokens: TokenBatch, size: int) -> Iterator[TokenBatch]:
-    """``size`` texts at a time, padded to their own longest."""
-    lengths: list[int] = tokens.mask_IL.sum(1).tolist()
-    for first in range(0, len(lengths), size):
-        rows, longest = slice(first, first + size), max(lengths[first : first + size])
-        ids_IL, mask_IL, words_IL = (
-            values_IL[rows, :longest] for values_IL in (tokens.ids_IL, tokens.mask_IL, tokens.words_IL)
-        )
-        yield replace(tokens, ids_IL=ids_IL, mask_IL=mask_IL, words_IL=words_IL)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from tokenizers import Tokenizer
@@ -43,6 +43,16 @@ class TokenBatch:
             num_truncated=self.num_truncated,
             num_tokens_lost=self.num_tokens_lost,
         )
+
+    def split(self, size: int) -> Iterator[TokenBatch]:
+        """``size`` texts at a time, padded to their own longest."""
+        lengths: list[int] = self.mask_IL.sum(1).tolist()
+        for first in range(0, len(lengths), size):
+            rows, longest = slice(first, first + size), max(lengths[first : first + size])
+            ids_IL, mask_IL, words_IL = (
+                values_IL[rows, :longest] for values_IL in (self.ids_IL, self.mask_IL, self.words_IL)
+            )
+            yield replace(self, ids_IL=ids_IL, mask_IL=mask_IL, words_IL=words_IL)
 
 
 def token_batch(

@@ -13,7 +13,7 @@ from collap_model.choices import FusionName
 from collap_model.model import CoLLAP
 from collap_model.text import TextTower
 from collap_model.text.texts import Texts
-from collap_model.text_chunks import embed_in_chunks, split_tokens
+from collap_model.text_chunks import embed_in_chunks
 from tests.collap_model.models import form
 from tests.collap_model.text.conftest import CAPTIONS
 
@@ -95,7 +95,7 @@ def test_activations_wait_for_no_backward_pass(tower: TextTower) -> None:
 
 def test_chunks_are_padded_to_their_own_longest(tower: TextTower) -> None:
     tokens = tower.tokenize(TEXTS)
-    chunks = list(split_tokens(tokens, 3))
+    chunks = list(tokens.split(3))
     assert [len(chunk.ids_IL) for chunk in chunks] == [3, 3, 1]
     assert all(chunk.mask_IL[:, -1].any() for chunk in chunks)
     assert sum(int(chunk.mask_IL.sum()) for chunk in chunks) == int(tokens.mask_IL.sum())
