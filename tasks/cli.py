@@ -96,6 +96,12 @@ def _parser() -> argparse.ArgumentParser:
     forget.add_argument("--limit", type=int)
     forget.set_defaults(run=_forget, place="collap forget")
 
+    _add_caption_commands(commands)
+    _add_model_commands(commands)
+    return parser
+
+
+def _add_caption_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     recaption = commands.add_parser("recaption", help="order captions that a query finds to be written anew")
     recaption.add_argument("spec")
     recaption.add_argument(
@@ -121,6 +127,8 @@ def _parser() -> argparse.ArgumentParser:
     models.add_argument("name", nargs="?", help="print the vllm serve line of this one")
     models.set_defaults(run=_models, place="collap models")
 
+
+def _add_model_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     train = commands.add_parser("train", help="train on a finished dataset")
     train.add_argument("config", help="TrainConfig as YAML or JSON, e.g. my-run.yaml")
     train.add_argument("--workspace", required=True, help="folder of a finished build")
@@ -149,7 +157,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     benchmark.add_argument("--processes", type=int, help="for decoding (default: one per core)")
     benchmark.set_defaults(run=_benchmark, place="collap benchmark")
-    return parser
 
 
 # Torch, Arrow and the analysers load with the command that needs them: --help answers at once.
