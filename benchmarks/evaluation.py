@@ -21,9 +21,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from benchmarks.score import memory_mib
+from collap_model.evaluation.score_tiles import TEXTS_AT_ONCE, TRACKS_AT_ONCE, Shelf
 from collap_model.metrics import TiledScores, measure
 from collap_model.score import Score
-from collap_model.score_tiles import TEXTS_AT_ONCE, TRACKS_AT_ONCE, Shelf
 from collap_model.text.texts import Texts
 
 

@@ -22,14 +22,14 @@ import numpy.typing as npt
 import soundfile
 import torch
 
-from collap_model.encode_tracks import Bench, encode_tracks
 from collap_model.encoders.beats import BeatsEncoder
 from collap_model.encoders.beats.config import BeatsConfig
 from collap_model.encoders.beats.model import Beats
 from collap_model.encoders.encoder import SAMPLE_RATE_HZ, AudioEncoder
 from collap_model.encoders.whisper import WhisperEncoder
-from collap_model.feature_files import Heard, Sound
-from collap_model.feature_store import pool_clips
+from collap_model.features.encode_tracks import Bench, encode_tracks
+from collap_model.features.feature_files import Heard, Sound
+from collap_model.features.feature_store import pool_clips
 
 CLIP_S = 10
 

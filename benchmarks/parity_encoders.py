@@ -23,7 +23,7 @@ from collap_model.encoders.encoder import SAMPLE_RATE_HZ
 from collap_model.encoders.mert import MertEncoder, to_24_khz
 from collap_model.encoders.whisper import WhisperEncoder
 from collap_model.encoders.windowed import WindowedEncoder
-from collap_model.feature_store import pool_clips
+from collap_model.features.feature_store import pool_clips
 
 __all__ = ["beats", "company", "mert", "re_pooling", "whisper"]
 

@@ -22,13 +22,13 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from collap_model.class_metrics import ClassFigures, ClassMetrics, class_figures, class_metrics_of_chance
-from collap_model.data import pad_clips
 from collap_model.device import resolve_device
-from collap_model.feature_store import FeatureStore
-from collap_model.linear_probe import Labelled, fit_probe
+from collap_model.evaluation.class_metrics import ClassFigures, ClassMetrics, class_figures, class_metrics_of_chance
+from collap_model.evaluation.linear_probe import Labelled, fit_probe
+from collap_model.evaluation.zero_shot import class_texts, zero_shot_scores
+from collap_model.features.feature_store import FeatureStore
 from collap_model.model import CoLLAP
-from collap_model.zero_shot import class_texts, zero_shot_scores
+from collap_model.training.data import pad_clips
 from data_specs.publish import publish_bytes
 
 __all__ = ["ClassReport", "classify", "main", "mean_clips"]

@@ -14,14 +14,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from collap_model.attended import Attended, attended
 from collap_model.device import resolve_device
+from collap_model.evaluation.attended import Attended, attended
+from collap_model.evaluation.relevance import described_tracks, queries_sha256
+from collap_model.evaluation.score_tiles import embedded
 from collap_model.metrics import Measure, Measured, RankMetrics, RetrievalMetrics, measure
 from collap_model.metrics.compare import write_figures
 from collap_model.model import CoLLAP
 from collap_model.pairs import Pairs
-from collap_model.relevance import described_tracks, queries_sha256
-from collap_model.score_tiles import embedded
 from data_specs.publish import publish_bytes
 
 __all__ = ["RetrievalReport", "evaluate", "evaluate_queries", "main"]

@@ -28,11 +28,11 @@ import torch
 import torch.distributed as dist
 from pydantic import ValidationError
 
-from collap_model.distributed import World, join_world
-from collap_model.encode_tracks import Bench, all_devices, encode_tracks
-from collap_model.encoder_keys import encoder_key
 from collap_model.encoders.open import open_encoder
-from collap_model.feature_files import Sound, feature_file_of, unheard
+from collap_model.features.encode_tracks import Bench, all_devices, encode_tracks
+from collap_model.features.encoder_keys import encoder_key
+from collap_model.features.feature_files import Sound, feature_file_of, unheard
+from collap_model.training.distributed import World, join_world
 from data_specs.spec import EncoderSettings, FeatureSettings, Precision, explain
 
 __all__ = ["extract", "read_shard"]

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from collap_model.encoders.encoder import SAMPLE_RATE_HZ, AudioEncoder, Seconds, num_seconds
-from collap_model.feature_store import pool_clips
+from collap_model.features.feature_store import pool_clips
 from collap_model.form import ModelForm, place_field
 from data_specs.spec import EncoderSettings
 

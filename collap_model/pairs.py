@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from collap_model.feature_store import FeatureStore
+from collap_model.features.feature_store import FeatureStore
 from data_specs.spec import FeatureSettings
 
 __all__ = ["MANIFEST_FILE", "Pair", "Pairs"]

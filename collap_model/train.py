@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from collap_model.config import TrainConfig
-from collap_model.trainer import NotFinite, train
+from collap_model.training.config import TrainConfig
+from collap_model.training.trainer import NotFinite, train
 
 __all__ = ["main"]
 

@@ -8,7 +8,7 @@ from prefect import flow
 from pydantic import BaseModel, ConfigDict, Field
 
 from collap_model.choices import FusionName
-from collap_model.config import TrainConfig
+from collap_model.training.config import TrainConfig
 from flows.build_dataset import build_dataset
 from flows.evaluate import evaluate
 from flows.train import train

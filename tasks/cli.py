@@ -256,7 +256,7 @@ def _models(options: argparse.Namespace) -> None:
 def _train(options: argparse.Namespace) -> None:
     import yaml
 
-    from collap_model.config import TrainConfig
+    from collap_model.training.config import TrainConfig
     from tasks.training.job import TrainJob, train
 
     path = Path(options.config)

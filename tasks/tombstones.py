@@ -19,7 +19,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from collap_model.feature_files import holding
+from collap_model.features.feature_files import holding
 from data_specs.hashing import digest, file_sha256
 from data_specs.outcomes import failed
 from data_specs.publish import publish_bytes

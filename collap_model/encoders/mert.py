@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 from transformers import HubertConfig, HubertModel
 
-from collap_model.encoder_keys import ENCODER_VERSIONS
 from collap_model.encoders.pretrained import load_form, load_network
 from collap_model.encoders.windowed import Precision, WindowedEncoder
+from collap_model.features.encoder_keys import ENCODER_VERSIONS
 
 __all__ = ["MertEncoder", "to_24_khz"]
 

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
-from collap_model.encoder_keys import ENCODER_VERSIONS
 from collap_model.encoders.encoder import SAMPLE_RATE_HZ, Seconds, num_seconds
+from collap_model.features.encoder_keys import ENCODER_VERSIONS
 from collap_model.frontends.samples import check_samples
 
 __all__ = ["DIM", "TEMPI_BPM", "SpectralEncoder"]

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from transformers.models.whisper.modeling_whisper import WhisperEncoder as WhisperNetwork
 
-from collap_model.encoder_keys import ENCODER_VERSIONS
 from collap_model.encoders.pretrained import load_form, load_network
 from collap_model.encoders.windowed import Precision, WindowedEncoder
+from collap_model.features.encoder_keys import ENCODER_VERSIONS
 from collap_model.frontends import whisper_mel
 
 __all__ = ["WhisperEncoder"]

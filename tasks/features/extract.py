@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 
 import pyarrow.parquet as pq
 
-from collap_model.encode_tracks import Bench, all_devices, encode_tracks, read_sound
-from collap_model.encoder_keys import encoder_key
-from collap_model.feature_files import FeatureFile, Heard, Sound, check_seconds, feature_file_of
+from collap_model.features.encode_tracks import Bench, all_devices, encode_tracks, read_sound
+from collap_model.features.encoder_keys import encoder_key
+from collap_model.features.feature_files import FeatureFile, Heard, Sound, check_seconds, feature_file_of
 from data_specs.outcomes import Outcome, ok
 from data_specs.records import Encoding, Features
 from data_specs.spec import EncoderSettings, FeatureSettings, Precision, SpectralEncoding

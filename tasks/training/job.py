@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from collap_model.config import TrainConfig
+from collap_model.training.config import TrainConfig
 from data_specs.hashing import digest, file_sha256
 from data_specs.publish import publish_bytes
 from tasks.engine.errors import BuildError

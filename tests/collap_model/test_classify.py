@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from collap_model.class_metrics import class_figures
 from collap_model.classify import classify, main, mean_clips
-from collap_model.feature_store import FeatureStore
-from collap_model.zero_shot import class_texts, zero_shot_scores
+from collap_model.evaluation.class_metrics import class_figures
+from collap_model.evaluation.zero_shot import class_texts, zero_shot_scores
+from collap_model.features.feature_store import FeatureStore
 from tests.collap_model.models import model
 from tests.collap_model.workspaces import DIM, feature_row, write_tables, write_vectors
 

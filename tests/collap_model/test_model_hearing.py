@@ -12,8 +12,8 @@ from transformers import WhisperConfig, WhisperModel
 
 from collap_model.encoders.encoder import SAMPLE_RATE_HZ, num_seconds
 from collap_model.encoders.open import open_encoder
-from collap_model.feature_files import Heard, Sound, write_feature_file
-from collap_model.feature_store import FeatureStore
+from collap_model.features.feature_files import Heard, Sound, write_feature_file
+from collap_model.features.feature_store import FeatureStore
 from collap_model.hearing import Audio, clip_spans
 from collap_model.model import CoLLAP
 from data_specs.spec import FeatureSettings

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from collap_model.encoders.encoder import Seconds
-from collap_model.feature_files import FeatureFile, Heard, Sound, write_feature_file
+from collap_model.features.feature_files import FeatureFile, Heard, Sound, write_feature_file
 from data_specs.records import Encoding, Features, Sample
 
 DIM = 6

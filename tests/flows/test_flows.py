@@ -13,7 +13,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.exceptions import ParameterTypeError
 from pydantic import ValidationError
 
-from collap_model.config import TrainConfig
+from collap_model.training.config import TrainConfig
 from flows.build_dataset import build_dataset
 from flows.local import find
 from flows.retrain import RetrainConfig, retrain

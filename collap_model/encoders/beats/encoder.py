@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from collap_model.encoder_keys import ENCODER_VERSIONS
 from collap_model.encoders.beats.checkpoint import load_beats
 from collap_model.encoders.beats.model import Beats, padding_of_steps
 from collap_model.encoders.windowed import Precision, WindowedEncoder
+from collap_model.features.encoder_keys import ENCODER_VERSIONS
 from collap_model.frontends.kaldi import beats_fbank, num_frames
 
 __all__ = ["BeatsEncoder"]

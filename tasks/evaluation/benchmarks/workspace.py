@@ -143,7 +143,7 @@ def _publish(
 
 
 def _pairs(recordings: Sequence[Recording]) -> pa.Table:
-    """A row per caption: what ``collap_model.data.Pairs`` reads. Every recording is one of its own."""
+    """A row per caption: what ``collap_model.training.data.Pairs`` reads. Every recording is one of its own."""
     schema = pa.schema([(name, pa.string()) for name in ("track_id", "split", "caption", "cluster")])
     rows = [
         {

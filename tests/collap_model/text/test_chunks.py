@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-import collap_model.text_chunks
+import collap_model.training.text_chunks
 from collap_model.choices import FusionName
 from collap_model.model import CoLLAP
 from collap_model.text import TextTower
 from collap_model.text.texts import Texts
-from collap_model.text_chunks import embed_in_chunks
+from collap_model.training.text_chunks import embed_in_chunks
 from tests.collap_model.models import form
 from tests.collap_model.text.conftest import CAPTIONS
 
@@ -43,7 +43,7 @@ def keep_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     def plainly(function: Any, *inputs: Tensor, **_: object) -> Any:
         return function(*inputs)
 
-    monkeypatch.setattr(collap_model.text_chunks, "checkpoint", plainly)
+    monkeypatch.setattr(collap_model.training.text_chunks, "checkpoint", plainly)
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from collap_model.encoders.open import open_encoder
-from collap_model.feature_store import FeatureStore
+from collap_model.features.feature_store import FeatureStore
 from collap_model.model import CoLLAP
 from data_specs.spec import FeatureSettings
 from tasks.demo.encode import encode

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from collap_model.encoders.beats import load_beats
 from collap_model.encoders.open import open_encoder
 from collap_model.extract import main
-from collap_model.feature_store import FeatureStore
+from collap_model.features.feature_store import FeatureStore
 from data_specs.spec import load_spec
 from tasks.engine.errors import BuildError
 from tests.collap_model.tiny_encoders import write_beats, write_whisper

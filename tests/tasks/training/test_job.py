@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from collap_model.config import TrainConfig
+from collap_model.training.config import TrainConfig
 from tasks.engine.errors import BuildError
 from tasks.evaluation.job import EvaluateJob, evaluate
 from tasks.training.job import TrainJob, train

@@ -1,0 +1,100 @@
+"""A workspace's features as one array: one read per track, and one folder to copy to where training runs.
+
+    python -m collap_model.features.packed runs/demo packed/demo
+
+``vectors.npy`` holds all tracks below each other and all encoders side by side, ``frames-<n>.npy`` the
+counts of encoder n, ``features.parquet`` where a track lies: ``FeatureStore`` opens it like any other. The
+manifest is copied as well, so that the folder is a workspace for training.
+
+Shapes: S seconds, D width of all encoders side by side.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+
+from collap_model.features.feature_store import FEATURES_FILE, FeatureStore
+from data_specs.arrow import to_table
+from data_specs.publish import publish, publish_bytes
+from data_specs.records import Features
+
+__all__ = ["pack"]
+
+VECTORS_FILE = "vectors.npy"
+
+
+def pack(workspace: Path, folder: Path) -> FeatureStore:
+    """Write a workspace's features packed, the index last, and open them.
+
+    Raises:
+        ValueError: no features, features that cannot be trusted, or the folder holds a dataset already.
+        OSError: as the file system says.
+    """
+    store = FeatureStore.open(workspace)
+    if (folder / FEATURES_FILE).exists():
+        raise ValueError(f"{folder} holds features already; choose a new folder")
+    track_ids = list(store.rows)
+    num_rows = sum(row.num_seconds for row in store.rows.values())
+    _write(folder / VECTORS_FILE, (num_rows, store.dim), np.float16, map(store.vectors, track_ids))
+    for number in range(len(store.encoders)):
+        counts = (store.frames(track_id)[:, number] for track_id in track_ids)
+        _write(folder / _frames_file(number), (num_rows,), np.int32, counts)
+    table = io.BytesIO()
+    pq.write_table(to_table(Features, _rows(store)), table, compression="zstd")
+    manifest = workspace / "manifest.parquet"
+    if manifest.exists():
+        publish_bytes(folder / manifest.name, manifest.read_bytes())
+    publish_bytes(folder / FEATURES_FILE, table.getvalue())
+    return FeatureStore.open(folder)
+
+
+def _rows(store: FeatureStore) -> Iterable[Features]:
+    columns = np.cumsum([0, *store.dims]).tolist()
+    offset = 0
+    for row in store.rows.values():
+        encodings = tuple(
+            replace(item, file=VECTORS_FILE, frames_file=_frames_file(number), offset=offset, column=columns[number])
+            for number, item in enumerate(row.encodings)
+        )
+        yield replace(row, encodings=encodings)
+        offset += row.num_seconds
+
+
+def _frames_file(number: int) -> str:
+    return f"frames-{number}.npy"
+
+
+def _write(path: Path, shape: tuple[int, ...], dtype: type, blocks: Iterable[npt.NDArray[Any]]) -> None:
+    """A ``.npy`` from blocks of rows, one in memory at a time."""
+    with publish(path) as (file, _):
+        header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for block in blocks:
+            file.write(np.ascontiguousarray(block, dtype).tobytes())
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line, see the module."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("workspace", type=Path)
+    parser.add_argument("folder", type=Path)
+    options = parser.parse_args(arguments)
+    try:
+        store = pack(options.workspace, options.folder)
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+    print(f"{len(store)} tracks by {store.encoder}, {store.dim} numbers a second, in {options.folder}")
+
+
+if __name__ == "__main__":
+    main()
