@@ -110,8 +110,10 @@ class FeatureStore:
             raise ValueError(f"frame counts of track {track_id!r} in {files} must be at least 1; encode it again")
         return counts_SN
 
-    def clips(self, track_id: str, clip_seconds: int, heard: slice = slice(None)) -> npt.NDArray[np.float32]:
-        """Means over whole clips ``[K, D]`` of the heard seconds of a track, see ``pool_clips``."""
+    def clips(
+        self, track_id: str, clip_seconds: int, heard: slice | npt.NDArray[np.integer] = slice(None)
+    ) -> npt.NDArray[np.float32]:
+        """Means over whole clips ``[K, D]`` of the heard seconds of a track, in any order, see ``pool_clips``."""
         vectors_SD, frames_SN = self.vectors(track_id)[heard], self.frames(track_id)[heard]
         edges = self._edges
         return np.concatenate(
