@@ -21,30 +21,23 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from benchmarks.score import memory_mib
-from collap_model.evaluation.score_tiles import TEXTS_AT_ONCE, TRACKS_AT_ONCE, Shelf
-from collap_model.metrics import TiledScores, measure
+from collap_model.evaluation.score_tiles import TEXTS_AT_ONCE, TRACKS_AT_ONCE, TextTiles, TrackTiles, tiled
+from collap_model.metrics import measure
 from collap_model.score import Score
 from collap_model.text.texts import Texts
 
 
-def fill(shelf: Shelf, options: argparse.Namespace) -> TiledScores:
+def fill(texts: TextTiles, tracks: TrackTiles, options: argparse.Namespace) -> None:
     """Random tracks, and for each a text that is near one of its clips."""
     near_JD = torch.empty(options.size, options.dim)
     for column, first in enumerate(range(0, options.size, TRACKS_AT_ONCE)):
         num_tracks = min(TRACKS_AT_ONCE, options.size - first)
         clips_JKD = normalize(torch.randn(num_tracks, options.clips, options.dim), dim=-1)
         near_JD[first : first + num_tracks] = clips_JKD[:, column % options.clips]
-        shelf.put_tracks(column, clips_JKD, torch.ones(clips_JKD.shape[:2], dtype=torch.bool))
+        tracks.append(clips_JKD, torch.ones(clips_JKD.shape[:2], dtype=torch.bool))
     text_ID = normalize(near_JD + options.noise * torch.randn_like(near_JD) * options.dim**-0.5, dim=-1)
-    for row, text_iD in enumerate(text_ID.split(TEXTS_AT_ONCE)):
-        shelf.put_texts(row, Texts(text_ID=text_iD.clone()))
-    return TiledScores(
-        num_texts=options.size,
-        num_tracks=options.size,
-        texts_at_once=TEXTS_AT_ONCE,
-        tracks_at_once=TRACKS_AT_ONCE,
-        tile=shelf.tile,
-    )
+    for text_iD in text_ID.split(TEXTS_AT_ONCE):
+        texts.append(Texts(text_ID=text_iD.clone()))
 
 
 def main() -> None:
@@ -61,12 +54,14 @@ def main() -> None:
     times: list[float] = []
 
     with tempfile.TemporaryDirectory() as folder:
-        shelf = Shelf(Path(folder), Score(options.fusion), torch.device("cpu"))
-        scores = fill(shelf, options)
+        texts = TextTiles(Path(folder), torch.device("cpu"), at_once=TEXTS_AT_ONCE)
+        tracks = TrackTiles(Path(folder), torch.device("cpu"), at_once=TRACKS_AT_ONCE)
+        fill(texts, tracks, options)
+        scores = tiled(Score(options.fusion), texts, tracks)
 
         def timed(row: int, column: int) -> Tensor:
             started = time.perf_counter()
-            tile_IJ = shelf.tile(row, column)
+            tile_IJ = scores.tile(row, column)
             times.append(time.perf_counter() - started)
             return tile_IJ
 
