@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from collap_model.text import TokenBatch
@@ -12,10 +13,27 @@ from collap_model.training.run_folder import RunFolder
 from collap_model.training.task import ContrastiveTask
 from collap_model.training.trackers import Tracker
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "Step"]
 
 _PATIENCE = 5
 """Windows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What one optimiser step did."""
+
+    number: int
+    """The first is 1."""
+    report: LossReport
+    grad_norm: float
+    tokens: TokenBatch
+    rate: float
+    """Share of the peak learning rates."""
+    seconds: float
+    """From asking for the batch to the new weights."""
+    waited_s: float
+    """Of these, until the batch was there: what a processor has nothing to do."""
 
 
 class Progress:
@@ -28,33 +46,32 @@ class Progress:
         self.tracker = tracker
         self.num_guessing = 0
         self.first_step = first_step
-        self.started = self.window_started = time.monotonic()
+        self.started = time.monotonic()
         self._clear()
 
     def _clear(self) -> None:
         self.losses: list[float] = []
         self.accuracies: list[float] = []
         self.grad_norms: list[float] = []
+        self.seconds = self.waited_s = 0.0
         self.num_texts = self.num_truncated = self.num_swapped = self.num_told_apart = 0
 
-    def record(
-        self, step: int, report: LossReport, grad_norm: float, tokens: TokenBatch, task: ContrastiveTask, rate: float
-    ) -> None:
-        """Take in step number ``step`` (the first is 1)."""
-        self.losses.append(report.loss.item())
-        self.accuracies.append(report.accuracy.item())
-        self.grad_norms.append(grad_norm)
-        self.num_texts += len(tokens.ids_IL)
-        self.num_truncated += tokens.num_truncated
-        self.num_swapped += len(report.told_apart_H)
-        self.num_told_apart += int(report.told_apart_H.sum())
-        if step % self.config.log_every == 0 or step == self.config.steps:
-            self._say(step, task, rate)
+    def record(self, step: Step, task: ContrastiveTask) -> None:
+        """Take in the next step."""
+        self.losses.append(step.report.loss.item())
+        self.accuracies.append(step.report.accuracy.item())
+        self.grad_norms.append(step.grad_norm)
+        self.seconds += step.seconds
+        self.waited_s += step.waited_s
+        self.num_texts += len(step.tokens.ids_IL)
+        self.num_truncated += step.tokens.num_truncated
+        self.num_swapped += len(step.report.told_apart_H)
+        self.num_told_apart += int(step.report.told_apart_H.sum())
+        if step.number % self.config.log_every == 0 or step.number == self.config.steps:
+            self._say(step.number, task, step.rate)
             self._clear()
-            self.window_started = time.monotonic()
 
     def _say(self, step: int, task: ContrastiveTask, rate: float) -> None:
-        now = time.monotonic()
         values: dict[str, Any] = {
             "step": step,
             "loss": _mean(self.losses),
@@ -62,14 +79,15 @@ class Progress:
             "grad_norm": _mean(self.grad_norms),
             "lr": self.config.lr * rate,
             "truncated": self.num_truncated / self.num_texts,
-            "seconds_per_step": (now - self.window_started) / len(self.losses),
+            "seconds_per_step": self.seconds / len(self.losses),
+            "waiting_for_data": self.waited_s / self.seconds,
         }
         if self.num_swapped:
             values["told_apart"] = self.num_told_apart / self.num_swapped
         values |= _learned(task)
         self.folder.log(**values)
         self.tracker.log(step, {f"train/{name}": value for name, value in values.items() if name != "step"})
-        left = (self.config.steps - step) * (now - self.started) / (step - self.first_step)
+        left = (self.config.steps - step) * (time.monotonic() - self.started) / (step - self.first_step)
         print(
             f"step {step}/{self.config.steps}  loss {values['loss']:.3f}  accuracy {values['accuracy']:.0%}  "
             f"{values['seconds_per_step']:.2f} s/step  {_spoken(left)} left",

@@ -8,6 +8,8 @@ processes is refused.
 from __future__ import annotations
 
 import math
+import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -36,7 +38,7 @@ from collap_model.training.data import TextsAndClips, TrainingData
 from collap_model.training.distributed import World, join_world
 from collap_model.training.loss import ContrastiveLoss, LossReport
 from collap_model.training.optimiser import build_optimiser, rate_share, set_rates
-from collap_model.training.progress import Progress
+from collap_model.training.progress import Progress, Step
 from collap_model.training.run_folder import DataIdentity, RunFolder, TextCounts
 from collap_model.training.task import ContrastiveTask
 from collap_model.training.trackers import open_tracker
@@ -45,6 +47,8 @@ from collap_model.training.validation import Validator
 __all__ = ["NotFinite", "TrainResult", "train"]
 
 _TEXTS_AT_ONCE = 1024
+_BATCHES_AHEAD = 4
+"""Each is made by a thread of its own: one alone keeps up with a CPU, not with a GPU."""
 
 
 class NotFinite(RuntimeError):
@@ -129,9 +133,9 @@ class _Trainer:
         with open_tracker(config, run, self.first_step) as tracker:
             progress = Progress(config, self.folder, tracker, self.first_step)
             best = None if validator is None else KeepBest(validator, self.folder, tracker)
-            for step, report, grad_norm, tokens in self._steps():
-                done, last = step + 1, step + 1 == config.steps
-                progress.record(done, report, grad_norm, tokens, self.task, rate_share(step, config))
+            for step in self._steps():
+                done, last = step.number, step.number == config.steps
+                progress.record(step, self.task)
                 # Before the checkpoint, which stands for everything up to its step.
                 if best is not None and (last or done % config.validate_every == 0):
                     best.measure(self.task.model, done)
@@ -145,10 +149,22 @@ class _Trainer:
         for _ in self._steps():
             pass
 
-    def _steps(self) -> Iterator[tuple[int, LossReport, float, TokenBatch]]:
-        for step, (batch, tokens) in self._batches():
-            report, grad_norm = self._step(step, batch, tokens)
-            yield step, report, grad_norm, tokens
+    def _steps(self) -> Iterator[Step]:
+        batches = self._batches()
+        for index in range(self.first_step, self.config.steps):
+            asked = time.monotonic()
+            batch, tokens = next(batches)
+            waited_s = time.monotonic() - asked
+            report, grad_norm = self._step(index, batch, tokens)
+            yield Step(
+                number=index + 1,
+                report=report,
+                grad_norm=grad_norm,
+                tokens=tokens,
+                rate=rate_share(index, self.config),
+                seconds=time.monotonic() - asked,
+                waited_s=waited_s,
+            )
 
     def _open(self) -> None:
         """Say what begins or goes on, and put the folder into the state of that step."""
@@ -159,20 +175,21 @@ class _Trainer:
             print(f"note: not to the same bits as it began with: {'; '.join(changes)}", flush=True)
         self._say_what_is_read()
 
-    def _batches(self) -> Iterator[tuple[int, tuple[TextsAndClips, TokenBatch]]]:
-        """Batches in order; one thread reads and tokenises the next while the current one is computed."""
+    def _batches(self) -> Iterator[tuple[TextsAndClips, TokenBatch]]:
+        """In order, from the first step that is left; the next few are read and tokenised while one is computed."""
 
-        def prepare(step: int) -> tuple[TextsAndClips, TokenBatch]:
-            batch = self.data.batch(step)
+        def prepare(index: int) -> tuple[TextsAndClips, TokenBatch]:
+            batch = self.data.batch(index)
             return batch, self.task.model.tower.tokenize([*batch.texts, *batch.swapped])
 
-        with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
-            upcoming = pool.submit(prepare, self.first_step)
-            for step in range(self.first_step, self.config.steps):
-                ready = upcoming.result()
-                if step + 1 < self.config.steps:
-                    upcoming = pool.submit(prepare, step + 1)
-                yield step, ready
+        with ThreadPoolExecutor(_BATCHES_AHEAD, thread_name_prefix="batches") as pool:
+            coming = range(self.first_step, self.config.steps)
+            ready = deque(pool.submit(prepare, index) for index in coming[:_BATCHES_AHEAD])
+            for index in coming:
+                batch = ready.popleft().result()
+                if index + _BATCHES_AHEAD < self.config.steps:
+                    ready.append(pool.submit(prepare, index + _BATCHES_AHEAD))
+                yield batch
 
     def _step(self, step: int, batch: TextsAndClips, tokens: TokenBatch) -> tuple[LossReport, float]:
         # Dropout of a step depends on seed, step and rank alone, so no random state needs saving.

@@ -31,6 +31,7 @@ from collap_model.text import TokenBatch
 from collap_model.text.tiny import TinyTower
 from collap_model.train import main
 from collap_model.training.config import TrainConfig
+from collap_model.training.data import TextsAndClips, TrainingData
 from collap_model.training.distributed import World
 from collap_model.training.loss import ContrastiveLoss, LossReport
 from collap_model.training.optimiser import build_optimiser, rate_share
@@ -245,6 +246,26 @@ def test_hard_negatives_teach_order_to_who_can_hear_it(
     train(config, ordered, tmp_path / "run")
     last = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").open()][-1]
     assert low <= last["told_apart"] <= high
+
+
+def test_the_log_says_how_long_a_step_waits_for_its_data(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = TrainingData.batch
+
+    def slow(data: TrainingData, step: int) -> TextsAndClips:
+        time.sleep(1.0)
+        return real(data, step)
+
+    train(CONFIG.model_copy(update={"steps": 8, "log_every": 8}), workspace, tmp_path / "fast")
+    monkeypatch.setattr(TrainingData, "batch", slow)
+    train(CONFIG.model_copy(update={"steps": 8, "log_every": 8}), workspace, tmp_path / "slow")
+    fast, waiting = (json.loads((tmp_path / run / "log.jsonl").read_text()) for run in ("fast", "slow"))
+    assert 0 <= fast["waiting_for_data"] < waiting["waiting_for_data"] <= 1
+    assert waiting["waiting_for_data"] > 0.5
+    # Four batches are made at the same time: eight steps wait for two of them.
+    assert 2 / 8 < waiting["seconds_per_step"] < 0.9
+    assert same_weights(tmp_path / "fast", tmp_path / "slow")
 
 
 def test_shortened_captions_are_told_once_and_counted(
