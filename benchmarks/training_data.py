@@ -122,7 +122,9 @@ def write_dataset(workspace: Path, num_songs: int, seconds: int) -> None:
         files.append(write_feature_file(workspace / f"{encoder}.npy", encoder, heard))
     rows = [asdict(features(i, files)) for i in range(num_songs)]
     pq.write_table(pa.Table.from_pylist(rows), workspace / "features.parquet")
-    manifest = [{"track_id": name(i), "split": "train", "caption": caption(i)} for i in range(num_songs)]
+    manifest = [
+        {"track_id": name(i), "split": "train", "caption": caption(i), "cluster": name(i)} for i in range(num_songs)
+    ]
     pq.write_table(pa.Table.from_pylist(manifest), workspace / "manifest.parquet")
 
 

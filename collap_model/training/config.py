@@ -105,10 +105,22 @@ class TrainConfig(BaseModel):
         description="In the audio projection and the tiny tower; others keep their own",
     )
     crop_chance: float = Field(
-        0.5, ge=0, le=1, title="Crop chance", description="Share of tracks heard only in part, a random run of seconds"
+        0.5,
+        ge=0,
+        le=1,
+        title="Crop chance",
+        description="Share of tracks heard only in part: a run of whole sections with the text of that run, or, where "
+        "the caption's sections are not known, a run of seconds with the whole text",
     )
     min_crop: float = Field(
         0.5, gt=0, le=1, title="Shortest crop", description="A crop keeps between this share and all of the track"
+    )
+    clock_free_chance: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        title="Clock-free chance",
+        description="Share of captions read with words of order for the clock times, where their sections are known",
     )
     sentences_chance: float = Field(
         0.3, ge=0, le=1, title="Sentence chance", description="Share of captions cut to a random subset of sentences"
@@ -122,7 +134,8 @@ class TrainConfig(BaseModel):
         le=1,
         title="Swap chance",
         description="Share of tracks heard whole, with the caption without times, and against the same caption with "
-        "two sections exchanged: teaches order. Needs the build's captions.parquet",
+        "two sections exchanged, in half of them with the music exchanged instead: teaches order. Needs the build's "
+        "captions.parquet",
     )
     seed: int = Field(0, ge=0, lt=2**31, title="Seed", description="Of weights, order, augmentation and dropout")
     checkpoint_every: int = Field(

@@ -1,6 +1,6 @@
 """The batches a training step sees, each a pure function of its number.
 
-The order of epoch e is ``permutation(seed, e)`` and a sample's augmentation is drawn from
+The order of epoch e is ``permutation(seed, e)`` and what a sample looks like is drawn from
 ``(seed, e, row)``: a resumed run needs nothing but its step to see what it would have seen.
 
 Shapes: J tracks, K clips, H hard negatives, E width of all encoders, X keys.
@@ -14,11 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from collap_model.pairs import Pairs
-from collap_model.training.augment import crop_seconds, sample_caption
+from collap_model.pairs import MANIFEST_FILE, Pair, Pairs
+from collap_model.training.augment import View, draw_view
+from collap_model.training.captions import CAPTIONS_FILE, captions_sha256, read_captions
 from collap_model.training.config import TrainConfig
 from collap_model.training.distributed import World
 from collap_model.training.negatives import Swaps
@@ -32,13 +34,13 @@ class TextsAndClips:
 
     texts: list[str]
     swapped: list[str]
-    """Hard negatives: the text of a track with two sections exchanged."""
+    """Hard negatives: false of their track by the order of two sections alone."""
     owners_H: Tensor
     """The track of each hard negative; no track has two."""
     clips_JKE: Tensor
     mask_JK: Tensor
     keys_JX: Tensor
-    """Two pairs that share a key (track, caption, or text as it is read) are no negatives of each other."""
+    """Two pairs that share a key (recording, caption, or text as it is read) are no negatives of each other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,11 +55,13 @@ class TrainingData:
     """Batch number -> batch, for one process of a world."""
 
     def __init__(self, pairs: Pairs, config: TrainConfig, world: World) -> None:
-        """Raises ``ValueError`` for a split that cannot fill a batch or has nothing to exchange, or an uneven batch."""
-        num_tracks, size = len(pairs.track_ids), config.batch_size
-        if num_tracks < 2:
+        """Raises ``ValueError`` for a split that cannot fill a batch, an uneven batch, or nothing to exchange."""
+        self.clusters = _read_clusters(pairs)
+        num_recordings, size = len(set(self.clusters.values())), config.batch_size
+        if num_recordings < 2:
             raise ValueError(
-                f"split {pairs.split!r} has {num_tracks} track; training needs at least 2: select more songs"
+                f"split {pairs.split!r} has {num_recordings} recording, {len(self.clusters)} track(s) of it; "
+                "training needs at least 2: select more songs"
             )
         if size > len(pairs):
             raise ValueError(
@@ -70,16 +74,14 @@ class TrainingData:
         self.config = config
         self.world = world
         self.batches_per_epoch = len(pairs) // size
-        self.swaps: Swaps | None = None
-        if config.swap_negatives > 0:
-            used = {(pair.track_id, pair.caption) for pair in pairs.pairs}
-            self.swaps = Swaps.open(pairs.store.workspace, used, config.max_track_seconds)
+        self.captions = read_captions(pairs.store.workspace, pairs.pairs)
+        """Of the pairs whose sections are known."""
+        self.swaps = self._open_swaps() if config.swap_negatives > 0 else None
 
     def fingerprint(self) -> str:
         """Hash of everything a batch is made of beside the config."""
-        if self.swaps is None:
-            return self.pairs.fingerprint()
-        return hashlib.sha256(f"{self.pairs.fingerprint()} {self.swaps.fingerprint()}".encode()).hexdigest()
+        parts = [self.pairs.fingerprint(), captions_sha256(self.captions), *self.clusters.values()]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def batch(self, step: int) -> TextsAndClips:
         """This process's part of the batch of ``step``; the last incomplete batch of an epoch is left out."""
@@ -100,31 +102,41 @@ class TrainingData:
         )
 
     def _sample(self, row: int, epoch: int) -> _Sample:
-        config, pair, store = self.config, self.pairs.pairs[row], self.pairs.store
-        rng = np.random.default_rng((config.seed, epoch, row))
-        swap = None
-        if self.swaps is not None and rng.random() < config.swap_negatives:
-            swap = self.swaps.draw(rng, pair.track_id)
-        if swap is not None:
-            # Heard and read whole: who hears one of the two sections only cannot tell that they were exchanged.
-            heard, text = slice(config.max_track_seconds), swap.true
-        else:
-            heard = crop_seconds(
-                rng,
-                store.rows[pair.track_id].num_seconds,
-                chance=config.crop_chance,
-                min_share=config.min_crop,
-                longest=config.max_track_seconds,
-            )
-            text = sample_caption(
-                rng, pair.caption, sentences_chance=config.sentences_chance, global_chance=config.global_chance
-            )
+        pair = self.pairs.pairs[row]
+        view = self._view(np.random.default_rng((self.config.seed, epoch, row)), pair)
         return _Sample(
-            text=text,
-            swapped=None if swap is None else swap.false,
-            clips_KE=store.clips(pair.track_id, config.clip_seconds, heard),
-            keys=(_key(pair.track_id), _key(pair.caption), _key(text)),
+            text=view.text,
+            swapped=view.false,
+            clips_KE=self.pairs.store.clips(pair.track_id, self.config.clip_seconds, view.seconds),
+            keys=(_key(self.clusters[pair.track_id]), _key(pair.caption), _key(view.text)),
         )
+
+    def _view(self, rng: np.random.Generator, pair: Pair) -> View:
+        num_seconds = self.pairs.store.rows[pair.track_id].num_seconds
+        if self.swaps is not None and rng.random() < self.config.swap_negatives:
+            swap = self.swaps.draw(rng, pair, num_seconds)
+            if swap is not None:
+                return swap
+        return draw_view(rng, pair.caption, self.captions.get(pair), num_seconds, self.config)
+
+    def _open_swaps(self) -> Swaps:
+        path = self.pairs.store.workspace / CAPTIONS_FILE
+        if not path.is_file():
+            raise ValueError(
+                f"swap_negatives needs the captions with their sections, and there is no {path}: "
+                "build the dataset again, or set swap_negatives to 0"
+            )
+        return Swaps(self.captions, self.config.max_track_seconds)
+
+
+def _read_clusters(pairs: Pairs) -> dict[str, str]:
+    """The recording that each track of the split is of; tracks of one recording are no negatives of each other."""
+    path = pairs.store.workspace / MANIFEST_FILE
+    if "cluster" not in pq.read_schema(path).names:
+        raise ValueError(f"{path} has no column 'cluster'; build the dataset again")
+    rows = pq.read_table(path, columns=["track_id", "cluster"]).to_pylist()
+    cluster_of = {row["track_id"]: row["cluster"] for row in rows}
+    return {track_id: cluster_of[track_id] for track_id in pairs.track_ids}
 
 
 def pad_clips(clips: Sequence[npt.NDArray[np.float32]]) -> tuple[Tensor, Tensor]:

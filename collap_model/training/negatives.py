@@ -1,107 +1,84 @@
 """Hard negatives of a workspace: captions without times, with two of their sections exchanged.
 
 Shuffled words make a negative that a bag of words can tell (Yuksekgonul et al. 2023); here every
-word stays and only the order of what happens is false.
+word stays and only the order of what happens is false. An exchanged text could still be told by its
+look, so with an even chance the same sections are exchanged in the music too: then the exchanged
+text is the true one. Neither the text nor the music alone says which of the two it is.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Collection
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
+from collections.abc import Mapping
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from data_specs.arrow import from_table
+from collap_model.features.rearranged import exchanged
+from collap_model.pairs import Pair
+from collap_model.training.augment import View
 from data_specs.records import Caption
-from data_specs.renderings import swappable, swapped
+from data_specs.renderings import PARAGRAPH, swappable, swapped
 
-__all__ = ["Swap", "Swaps"]
+__all__ = ["Swaps"]
 
-_CAPTIONS_FILE = "captions.parquet"
-
-
-@dataclass(frozen=True, slots=True)
-class Swap:
-    """A true text and a false one of the same words."""
-
-    true: str
-    false: str
+_IN_THE_MUSIC = 0.5
+"""Chance that the music is exchanged: at any other the look of a text would say something."""
 
 
 class Swaps:
     """Draws hard negatives for the tracks whose captions have two sections to exchange."""
 
-    def __init__(self, captions: Collection[Caption], longest_s: float) -> None:
-        """``longest_s`` is what is heard of a track: nobody can tell an exchange beyond it.
+    def __init__(self, captions: Mapping[Pair, Caption], longest: int) -> None:
+        """``longest`` seconds of a track are heard: nobody can tell an exchange beyond them.
+
+        Sections that do not begin with the track, or not in the order of time, are never exchanged:
+        an imported caption may have such.
 
         Raises:
-            ValueError: a caption's text is not one paragraph per section.
+            ValueError: a caption's text is not one paragraph per section, or none has two sections to exchange.
         """
-        self.captions: dict[str, tuple[Caption, list[tuple[int, int]]]] = {}
-        for caption in captions:
-            pairs = [(i, j) for i, j in swappable(caption) if caption.sections[j].end_s <= longest_s]
-            for i, j in pairs:  # now, and not after hours of training
+        self.longest = longest
+        self._exchanges: dict[Pair, tuple[Caption, list[tuple[int, int]]]] = {}
+        for pair, caption in captions.items():
+            exchanges = _exchanges(caption, longest)
+            for i, j in exchanges:  # now, and not after hours of training
                 try:
                     swapped(caption, i, j)
                 except ValueError as error:
                     raise ValueError(f"the caption of {caption.track_id!r} cannot be exchanged: {error}") from error
-            if pairs:  # without what no draw looks at: there may be a hundred thousand
-                caption = replace(caption, long_text="", order_free_text="", answers=())
-                self.captions[caption.track_id] = (caption, pairs)
-
-    @classmethod
-    def open(cls, workspace: Path, used: Collection[tuple[str, str]], longest_s: float) -> Swaps:
-        """The captions in ``workspace/captions.parquet`` that are in use.
-
-        Args:
-            used: track id and caption, as the manifest has them; other rows are passed over.
-
-        Raises:
-            ValueError: the table is missing or lacks a column, or no caption has two sections to exchange.
-        """
-        path = workspace / _CAPTIONS_FILE
-        if not path.is_file():
+            if exchanges:
+                self._exchanges[pair] = (caption, exchanges)
+        if not self._exchanges:
             raise ValueError(
-                f"swap_negatives needs the captions with their sections, and there is no {path}: "
-                "build the dataset again, or set swap_negatives to 0"
+                f"swap_negatives is above 0, but none of the {len(captions)} captions with sections has two to "
+                f"exchange within the {longest} s that are heard; set swap_negatives to 0"
             )
-        names = [item.name for item in fields(Caption)]
-        missing = set(names) - set(pq.read_schema(path).names)
-        if missing:
-            raise ValueError(f"{path} lacks the columns {sorted(missing)}; build the dataset again")
-        table = pq.read_table(path, columns=names)
-        table = table.filter(pc.is_valid(table["sections"]))
-        rows = zip(table["track_id"].to_pylist(), table["long_text"].to_pylist(), strict=True)
-        table = table.filter(pa.array([row in used for row in rows], pa.bool_()))
-        swaps = cls(from_table(Caption, table), longest_s)
-        if not swaps.captions:
-            raise ValueError(
-                f"swap_negatives is above 0, but none of the {len(used)} captions has two sections to exchange "
-                f"within the {longest_s:g} s that are heard; set swap_negatives to 0"
-            )
-        return swaps
 
     def __len__(self) -> int:
-        return len(self.captions)
+        return len(self._exchanges)
 
-    def draw(self, rng: np.random.Generator, track_id: str) -> Swap | None:
-        """One exchange, each as likely; None where the track's caption has none."""
-        if track_id not in self.captions:
+    def draw(self, rng: np.random.Generator, pair: Pair, num_seconds: int) -> View | None:
+        """One exchange, each as likely, in the text or in the music; None where the caption has none.
+
+        A track is heard whole: who hears one of the two sections only cannot tell that they were exchanged.
+        """
+        if pair not in self._exchanges:
             return None
-        caption, pairs = self.captions[track_id]
-        i, j = pairs[int(rng.integers(len(pairs)))]
-        return Swap(caption.clock_free_text, swapped(caption, i, j))
+        caption, exchanges = self._exchanges[pair]
+        i, j = exchanges[int(rng.integers(len(exchanges)))]
+        told, other = (self._of_heard(text, caption) for text in (caption.clock_free_text, swapped(caption, i, j)))
+        if rng.random() < _IN_THE_MUSIC:
+            starts_s = [section.start_s for section in caption.sections]
+            return View(exchanged(starts_s, i, j, num_seconds)[: self.longest], text=other, false=told)
+        return View(slice(self.longest), text=told, false=other)
 
-    def fingerprint(self) -> str:
-        """Hash of everything that a draw depends on."""
-        digest = hashlib.sha256()
-        for track_id, (caption, pairs) in sorted(self.captions.items()):
-            descriptions = [section.description for section in caption.sections]
-            digest.update(json.dumps([track_id, caption.clock_free_text, descriptions, pairs]).encode() + b"\n")
-        return digest.hexdigest()
+    def _of_heard(self, text: str, caption: Caption) -> str:
+        """The text without its last paragraphs where these tell of sections beyond what is heard."""
+        beyond = sum(section.end_s > self.longest for section in caption.sections)
+        return PARAGRAPH.join(text.split(PARAGRAPH)[:-beyond]) if beyond else text
+
+
+def _exchanges(caption: Caption, longest: int) -> list[tuple[int, int]]:
+    starts_s, ends_s = zip(*((section.start_s, section.end_s) for section in caption.sections), strict=True)
+    if round(starts_s[0]) != 0 or list(starts_s) != sorted(starts_s) or list(ends_s) != sorted(ends_s):
+        return []
+    return [(i, j) for i, j in swappable(caption) if caption.sections[j].end_s <= longest]

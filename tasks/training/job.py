@@ -47,7 +47,7 @@ class TrainJob(BaseModel):
             if not table.exists():
                 raise BuildError(f"no finished dataset at {workspace.root} ({table.name} is missing); build it first")
         tables = [workspace.manifest, workspace.features]
-        if self.config.swap_negatives and workspace.captions.exists():  # where not, the training program says so
+        if workspace.captions.exists():  # a data set made elsewhere may have none
             tables.append(workspace.captions)
         data = [file_sha256(str(table)) for table in tables]
         mark = digest(self.config.model_dump(mode="json"), data)[:8]

@@ -35,6 +35,8 @@ def test_frozen() -> None:
         ({"temperature": 0.0}, "temperature"),
         ({"loss": "softmax"}, "'infonce' or 'sigmoid'"),
         ({"swap_negatives": 1.5}, "swap_negatives"),
+        ({"clock_free_chance": -0.1}, "clock_free_chance"),
+        ({"min_crop": 0.0}, "min_crop"),
         ({"text_tower": "tiny", "text_model": "gpt2"}, "no meaning for the tiny tower"),
         ({"sentences_chance": 0.7, "global_chance": 0.7}, "must not exceed 1"),
         ({"steps": 10, "warmup_steps": 10}, "fewer than steps"),

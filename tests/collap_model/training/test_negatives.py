@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from collap_model.pairs import Pairs
+from collap_model.pairs import Pair, Pairs
+from collap_model.training.augment import View
 from collap_model.training.config import TrainConfig
 from collap_model.training.data import TrainingData
 from collap_model.training.distributed import World
 from collap_model.training.negatives import Swaps
-from tests.collap_model.captions import caption_of_sections, make_ordered_workspace, write_captions
+from data_specs.records import Caption
+from tests.collap_model.captions import SOUNDS, caption_of_sections, make_ordered_workspace, write_captions
 from tests.collap_model.workspaces import make_workspace
 
 CONFIG = TrainConfig(
@@ -27,45 +30,85 @@ def ordered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_ordered_workspace(tmp_path_factory.mktemp("ordered"))
 
 
-def test_a_draw_is_the_clock_free_text_and_the_same_words_in_another_order() -> None:
-    caption = caption_of_sections("t", [0, 1, 2, 3, 4])
-    swaps = Swaps([caption, caption_of_sections("short", [0, 1, 2])], 300)
+def of(*captions: Caption) -> dict[Pair, Caption]:
+    return {Pair(caption.track_id, caption.long_text): caption for caption in captions}
+
+
+def draws(swaps: Swaps, caption: Caption, num_seconds: int, count: int = 200) -> list[View]:
+    rng, pair = np.random.default_rng(0), Pair(caption.track_id, caption.long_text)
+    found = [swaps.draw(rng, pair, num_seconds) for _ in range(count)]
+    assert None not in found
+    return [view for view in found if view is not None]
+
+
+def test_a_draw_exchanges_two_sections_in_the_text_or_in_the_music() -> None:
+    caption, short = caption_of_sections("t", [0, 1, 2, 3, 4]), caption_of_sections("short", [0, 1, 2])
+    swaps = Swaps(of(caption, short), 300)
     assert len(swaps) == 1
+    views = draws(swaps, caption, 50)
+    assert 70 < sum(isinstance(view.seconds, np.ndarray) for view in views) < 130  # of 200
+    for view in views:
+        assert view.false is not None
+        assert Counter(view.text.split()) == Counter(view.false.split())
+        heard = np.repeat(range(5), 10)[view.seconds][::10].tolist()
+        assert re.findall("|".join(SOUNDS), view.text) == [SOUNDS[sound] for sound in heard]
+        unchanged = view.false if isinstance(view.seconds, np.ndarray) else view.text
+        assert unchanged == caption.clock_free_text
+    assert len({str(view) for view in views}) == 6  # of three inner sections, two at a time; in text or music
     rng = np.random.default_rng(0)
-    drawn = {swaps.draw(rng, "t") for _ in range(60)}
-    assert len(drawn) == 3  # of the three inner sections, two at a time
-    for swap in drawn:
-        assert swap is not None
-        assert swap.true == caption.clock_free_text != swap.false
-        assert Counter(swap.true.split()) == Counter(swap.false.split())
-    assert swaps.draw(rng, "short") is None  # its only inner section has none to be exchanged with
-    assert swaps.draw(rng, "another") is None
+    assert swaps.draw(rng, Pair("short", short.long_text), 30) is None  # none to exchange its one inner section with
+    assert swaps.draw(rng, Pair("t", "Another caption."), 50) is None
 
 
-def test_sections_that_are_not_heard_are_not_exchanged() -> None:
+def test_neither_text_nor_music_alone_says_which_is_true() -> None:
+    """Of every pair of texts each is the true one about as often, whatever the music."""
+    caption = caption_of_sections("t", [0, 1, 2, 3])
+    views = draws(Swaps(of(caption), 300), caption, 40, count=400)
+    true, false = (Counter(texts) for texts in ([v.text for v in views], [v.false for v in views]))
+    assert true.keys() == false.keys()
+    assert len(true) == 2
+    assert all(0.4 < count / 400 < 0.6 for count in true.values())  # 4 standard deviations
+
+
+def test_sections_that_are_not_heard_are_neither_exchanged_nor_told() -> None:
     caption = caption_of_sections("t", [0, 1, 2, 3, 4])
-    swaps = Swaps([caption], 30)
-    drawn = {swaps.draw(np.random.default_rng(seed), "t") for seed in range(20)}
-    assert len(drawn) == 1
-    assert len(Swaps([caption], 29)) == 0
+    views = draws(Swaps(of(caption), 30), caption, 50)
+    assert len({str(view) for view in views}) == 2
+    for view in views:
+        assert view.false is not None
+        heard = np.arange(50)[view.seconds]
+        assert len(heard) == 30
+        for text in (view.text, view.false):
+            assert sorted(re.findall("|".join(SOUNDS), text)) == sorted(SOUNDS[:3])
+    with pytest.raises(ValueError, match="has two to exchange within the 29 s"):
+        Swaps(of(caption), 29)
+
+
+def test_sections_out_of_the_order_of_time_are_not_exchanged() -> None:
+    good = caption_of_sections("t", [0, 1, 2, 3])
+    late = replace(good, track_id="late", sections=tuple(replace(s, start_s=s.start_s + 2) for s in good.sections))
+    first, second, *rest = good.sections
+    mixed = replace(good, track_id="mixed", sections=(first, rest[0], second, rest[1]))
+    assert len(Swaps(of(good, late, mixed), 300)) == 1
 
 
 def test_batches_hold_the_hard_negatives_of_their_own_tracks(ordered: Path) -> None:
     data = TrainingData(Pairs.open(ordered, "train"), CONFIG, World())
-    rows = pq.read_table(ordered / "captions.parquet", columns=["track_id", "clock_free_text", "long_text"]).to_pylist()
-    true_texts = {row["clock_free_text"] for row in rows}
-    seen = 0
+    rows = pq.read_table(ordered / "captions.parquet", columns=["clock_free_text"]).to_pylist()
+    told = {row["clock_free_text"] for row in rows}
+    seen, in_the_music = 0, 0
     for step in range(12):
         batch = data.batch(step)
         assert len(batch.swapped) == len(batch.owners_H)
         assert batch.owners_H.tolist() == sorted(set(batch.owners_H.tolist()))
         for owner, false in zip(batch.owners_H.tolist(), batch.swapped, strict=True):
-            assert batch.texts[owner] in true_texts
-            assert false not in true_texts
+            assert len({batch.texts[owner], false} & told) == 1
             assert Counter(false.split()) == Counter(batch.texts[owner].split())
             assert batch.mask_JK[owner].sum() == 8  # heard whole, although every other track is cropped
+            in_the_music += false in told
         seen += len(batch.swapped)
     assert 12 < seen < 36  # about half of 48
+    assert 0 < in_the_music < seen
 
 
 def test_a_batch_with_hard_negatives_depends_on_its_number_alone(ordered: Path) -> None:
@@ -86,31 +129,17 @@ def test_the_text_as_it_is_read_is_a_key(ordered: Path) -> None:
     assert len(batch.keys_JX[:, 1].unique()) == 4
 
 
-def test_fingerprint_sees_the_sections(ordered: Path, tmp_path: Path) -> None:
-    pairs = Pairs.open(ordered, "train")
-    plain = TrainingData(pairs, CONFIG.model_copy(update={"swap_negatives": 0}), World()).fingerprint()
-    whole = TrainingData(pairs, CONFIG, World()).fingerprint()
-    assert plain == pairs.fingerprint() != whole
-    caption = caption_of_sections("t", [0, 1, 2, 3])
-    other = replace(
-        caption, sections=tuple(replace(section, letter=section.letter + "1") for section in caption.sections)
-    )
-    prints = [Swaps([item], 300).fingerprint() for item in (caption, other, replace(caption, track_id="u"))]
-    assert prints[0] == prints[1]  # letters matter only for what can be exchanged
-    assert prints[0] != prints[2]
-
-
 def test_mistakes_are_named(ordered: Path, tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path)
     pairs = Pairs.open(workspace, "train")
     with pytest.raises(ValueError, match=r"there is no .*captions.parquet: build .*, or set swap_negatives to 0"):
         TrainingData(pairs, CONFIG, World())
     write_captions(workspace, [caption_of_sections("song000", [0, 1, 2, 3])])
-    with pytest.raises(ValueError, match=r"none of the 12 captions has two sections to exchange within the 300 s"):
+    with pytest.raises(ValueError, match=r"none of the 0 captions with sections has two to exchange"):
         TrainingData(pairs, CONFIG, World())  # the manifest has another caption of this song
     pq.write_table(pq.read_table(workspace / "captions.parquet").drop(["sections"]), workspace / "captions.parquet")
     with pytest.raises(ValueError, match=r"captions.parquet lacks the columns \['sections'\]"):
         TrainingData(pairs, CONFIG, World())
     broken = replace(caption_of_sections("t", [0, 1, 2, 3]), clock_free_text="One paragraph.")
     with pytest.raises(ValueError, match=r"caption of 't' cannot be exchanged: .*paragraphs"):
-        Swaps([broken], 300)
+        Swaps(of(broken), 300)

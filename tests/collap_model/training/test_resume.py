@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.compute as pc
@@ -14,14 +16,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from collap_model.training.trainer import train
-from tests.collap_model.captions import make_ordered_workspace
+from data_specs.arrow import from_table
+from data_specs.records import Caption
+from tests.collap_model.captions import make_ordered_workspace, write_captions
 from tests.collap_model.training.test_trainer import CONFIG, command, same_weights
 
 EVERYTHING = CONFIG.model_copy(
     update={
         "fusion": "token",
         "loss": "sigmoid",
-        "swap_negatives": 0.5,
+        "swap_negatives": 0.3,
+        "crop_chance": 0.7,
+        "clock_free_chance": 0.4,
         "text_chunk": 2,
         "precision": "bf16",
         "schedule": "wsd",
@@ -31,6 +37,8 @@ EVERYTHING = CONFIG.model_copy(
         "steps": 22,
     }
 )
+
+_TIMES = {"seconds_per_step": 0, "waiting_for_data": 0}
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +64,7 @@ def assert_same_end(run: Path, other: Path) -> None:
     best, others = ([path.name for path in (folder / "checkpoints").glob("best-*")] for folder in (run, other))
     assert best == others
     for ours, theirs in zip(lines(run / "log.jsonl"), lines(other / "log.jsonl"), strict=True):
-        assert {**ours, "seconds_per_step": 0} == {**theirs, "seconds_per_step": 0}
+        assert {**ours, **_TIMES} == {**theirs, **_TIMES}
 
 
 def test_killed_with_everything_on_ends_with_the_same_bits(ordered: Path, tmp_path: Path) -> None:
@@ -85,6 +93,7 @@ def test_killed_with_everything_on_ends_with_the_same_bits(ordered: Path, tmp_pa
         {"schedule": "wsd"},
         {"validate_every": 3},
         {"keep_checkpoints": 5, "fusion": "mean"},
+        {"crop_chance": 0.9, "min_crop": 0.3, "clock_free_chance": 0.5, "swap_negatives": 0.4, "sentences_chance": 0.3},
     ],
     ids=str,
 )
@@ -98,6 +107,40 @@ def test_goes_on_from_any_checkpoint_to_the_same_bits(ordered: Path, tmp_path: P
         shutil.rmtree(run / "checkpoints" / "step-00000008")
     assert train(config, ordered, run).first_step == 4
     assert same_weights(run, whole)
+
+
+@pytest.mark.slow
+def test_a_killed_worker_ends_the_run_and_it_goes_on_to_the_same_bits(ordered: Path, tmp_path: Path) -> None:
+    def start(run: Path) -> subprocess.Popen[bytes]:
+        program, *rest = command(CONFIG, ordered, run)
+        torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "--"]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        return subprocess.Popen([program, *torchrun, *rest[1:]], env=environment, stdout=subprocess.DEVNULL)
+
+    assert start(tmp_path / "whole").wait(120) == 0
+    run = tmp_path / "killed"
+    process = start(run)
+    until = time.monotonic() + 120
+    while not (run / "checkpoints" / "step-00000006").exists():
+        assert process.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.002)
+    workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(workers[-1]), signal.SIGKILL)
+    assert process.wait(120) != 0
+    assert not (run / "model").exists()
+    assert start(run).wait(120) == 0
+    assert same_weights(run, tmp_path / "whole")
+
+
+def test_other_sections_under_a_resume_are_refused(ordered: Path, tmp_path: Path) -> None:
+    workspace, run = shutil.copytree(ordered, tmp_path / "w"), tmp_path / "run"
+    train(CONFIG, workspace, run)
+    shutil.rmtree(run / "model")
+    table = pq.read_table(workspace / "captions.parquet")
+    write_captions(workspace, [replace(item, global_text="Other.") for item in from_table(Caption, table.slice(0, 28))])
+    with pytest.raises(ValueError, match="another training data: sha256 was"):
+        train(CONFIG, workspace, run)
 
 
 def test_another_number_of_processes_is_refused(ordered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
