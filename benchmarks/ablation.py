@@ -32,7 +32,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "ordered": {"fusion": "ordered"},
     "ordered-swaps": {"fusion": "ordered", "swap_negatives": 0.5},
     # As CLAP trains: one window of 10 s from anywhere in the song, the caption whole. It is tested on the first 10 s.
-    "crop-10s": {"fusion": "mean", "max_track_seconds": 10, "crop_chance": 1.0, "min_crop": 0.01},
+    "crop-10s": {"fusion": "mean", "max_track_seconds": 10, "crop_chance": 1.0, "min_crop": 1.0},
 }
 """What each changes in ``BUDGET``."""
 WINDOWS = "crop-10s-windows"

@@ -22,6 +22,11 @@ class EvaluateJob(BaseModel):
     workspace: str = Field("runs/demo", description="Folder of a finished build with trained runs in models/")
     runs: tuple[str, ...] = Field((), description="Names of runs; every finished one when empty")
     split: Literal["train", "valid", "test"] = Field("test", description="Split of the manifest")
+    probes: bool = Field(
+        True,
+        description="Also measure with the first part of texts and tracks and with sections in other orders: "
+        "several times the work",
+    )
 
     @property
     def dataset(self) -> str:
@@ -51,6 +56,7 @@ def evaluate(job: EvaluateJob, on_line: Callable[[str], None] = lambda line: Non
         out = folder / f"retrieval-{job.split}.json"
         command = [sys.executable, "-m", "collap_model.evaluate", "--model", str(folder / "model")]
         command += ["--workspace", str(folder.parent.parent), "--split", job.split, "--out", str(out)]
+        command += ["--probes"] if job.probes else []
         run_logged(command, folder / "evaluate.log", on_line)
         reports[folder.name] = json.loads(out.read_text(encoding="utf-8"))
     return reports
