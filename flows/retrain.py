@@ -1,4 +1,4 @@
-"""``retrain``: build (or update) a dataset, train on it, evaluate; each step a subflow."""
+"""``retrain``: build (or update) a dataset, train on it, evaluate, and promote what is better than the model in use."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ from collap_model.choices import FusionName
 from collap_model.training.config import TrainConfig
 from flows.build_dataset import build_dataset
 from flows.evaluate import evaluate
+from flows.promotion import promotion_artifact
 from flows.train import train
 from tasks.build import BuildConfig
+from tasks.doors import decide_promotion
 from tasks.evaluation.job import EvaluateJob
+from tasks.promotion.measured import reports_on_file
+from tasks.promotion.rule import PromotionRule
 from tasks.training.job import TrainJob
 
 
 class RetrainConfig(BaseModel):
-    """A dataset, a model, and the fusions it is compared with under the same budget."""
+    """A dataset, a model, the fusions it is compared with under the same budget, and when it is put in use."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, title="Retraining")
 
@@ -28,19 +32,30 @@ class RetrainConfig(BaseModel):
     baselines: tuple[FusionName, ...] = Field(
         ("mean",), description="Also train and evaluate these fusions with otherwise the same configuration"
     )
+    promotion: PromotionRule | None = Field(
+        PromotionRule(), description="When the model is put in use; never, where null. Baselines are not"
+    )
 
 
 @flow(name="retrain", flow_run_name="retrain {config.build.spec}")
 def retrain(config: RetrainConfig = RetrainConfig()) -> dict[str, Any]:
-    """Build, train and evaluate; return the build's report and the retrieval reports by run name."""
+    """Build, train, evaluate and decide: the build's report, the retrieval reports by run name, and the ruling.
+
+    What is unchanged is neither built, trained, measured nor decided again.
+    """
     built = build_dataset(config.build)
     fusions = dict.fromkeys((config.train.fusion, *config.baselines))
     runs = []
     for fusion in fusions:
         candidate = config.train.model_copy(update={"fusion": fusion})
         runs.append(train(TrainJob(workspace=built.workspace, processes=config.processes, config=candidate)))
-    retrieval = evaluate(EvaluateJob(workspace=built.workspace, runs=tuple(runs)))
-    return {"build": built, "retrieval": retrieval}
+    job = EvaluateJob(workspace=built.workspace, runs=tuple(runs))
+    retrieval = reports_on_file(built.workspace, runs) or evaluate(job)
+    ruling = None
+    if config.promotion is not None:
+        ruling = decide_promotion(built.workspace, runs[0], config.promotion)
+        promotion_artifact(built.workspace, ruling)
+    return {"build": built, "retrieval": retrieval, "promotion": ruling}
 
 
 if __name__ == "__main__":

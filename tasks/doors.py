@@ -19,6 +19,9 @@ from tasks.engine.dataset_stage import run_dataset_stage
 from tasks.engine.parts import PartInfo, Parts
 from tasks.engine.stage import DatasetStage, Partition, PartitionStage, StageRun, TrackStage, run_stage
 from tasks.evaluation.job import EvaluateJob, evaluate
+from tasks.promotion.decide import Ruling, decide
+from tasks.promotion.rule import PromotionRule
+from tasks.promotion.shown import ruled
 from tasks.training.job import TrainJob, train
 
 
@@ -53,3 +56,11 @@ def train_run(job: TrainJob) -> Path:
 def evaluate_runs(job: EvaluateJob) -> dict[str, dict[str, Any]]:
     """Call it directly, never ``.submit`` it: cancelling must reach the main thread."""
     return evaluate(job, on_line=get_run_logger().info)
+
+
+@task(name="promote", cache_policy=NO_CACHE, retries=0)
+def decide_promotion(workspace: str, run: str, rule: PromotionRule) -> Ruling:
+    """Call it directly, never ``.submit`` it: it may measure the model in use."""
+    ruling = decide(workspace, run, rule, on_line=get_run_logger().info)
+    get_run_logger().info("%s", ruled(ruling))
+    return ruling
