@@ -6,9 +6,8 @@ import json
 import re
 import threading
 import time
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 from uuid import UUID
 
 import pyarrow.parquet as pq
@@ -25,14 +24,11 @@ from data_specs.arrow import from_table
 from data_specs.records import Sample
 from tasks.build import Build, BuildReport
 from tasks.engine.parts import PartInfo
-from tasks.engine.workspace import Workspace
-from tasks.evaluation.job import EvaluateJob
 from tasks.reporting.captions.report import read_markdown
 from tasks.reporting.funnel import funnel_cells
-from tasks.reporting.pictures import attended_picture, data_uri, loss_curve, structure_picture
+from tasks.reporting.pictures import data_uri, loss_curve, structure_picture
 from tasks.reporting.progress import Progress
-from tasks.reporting.retrieval import retrieval_caption, retrieval_cells
-from tasks.reporting.tables import markdown_table
+from tasks.reporting.runs.record import read_run
 
 UPDATE_EVERY_S = 2.0
 NUM_SAMPLES = 3
@@ -123,36 +119,17 @@ class BuildArtifacts:
 def training_artifacts(folder: Path) -> None:
     """The loss curve and the configuration of a run."""
     key = artifact_key("train", folder.name)
-    log = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
-    create_image_artifact(image_url=data_uri(loss_curve(log)), key=f"{key}-loss", description=f"Loss of {folder.name}")
-    config = json.dumps(json.loads((folder / "config.json").read_text(encoding="utf-8")), indent=1)
-    where = f"step {log[-1]['step']}, loss {log[-1]['loss']:.3f}, in `{folder}`"
+    run = read_run(folder, split=None)
+    parts = [f"# {folder.name}", *run.faults]
+    if run.log:
+        curve = loss_curve(run.log)
+        create_image_artifact(image_url=data_uri(curve), key=f"{key}-loss", description=f"Loss of {folder.name}")
+        parts.append(f"step {run.log[-1]['step']}, loss {run.log[-1]['loss']:.3f}, in `{folder}`")
     create_markdown_artifact(
-        markdown=f"# {folder.name}\n\n{where}\n\n```json\n{config}\n```",
+        markdown="\n\n".join([*parts, f"```json\n{json.dumps(run.config, indent=1)}\n```"]),
         key=key,
         description=f"Training run {folder.name}",
     )
-
-
-def retrieval_artifact(job: EvaluateJob, reports: Mapping[str, Mapping[str, Any]]) -> None:
-    """The retrieval table of all runs, and where each looks in a few tracks for the paragraphs of their captions."""
-    cells: Sequence[Mapping[str, str]] = retrieval_cells(reports)
-    create_markdown_artifact(
-        markdown=f"# Retrieval\n\n{retrieval_caption(reports)}\n\n{markdown_table(cells)}",
-        key=artifact_key("retrieval", Path(job.workspace).name),
-        description="Retrieval beside chance",
-    )
-    workspace = Workspace(Path(job.workspace).expanduser().resolve())
-    rows = pq.read_table(workspace.manifest, columns=["track_id", "shard"]).to_pylist()
-    shards = {row["track_id"]: workspace.root / "shards" / row["shard"] for row in rows}
-    for name, report in reports.items():
-        for number, track in enumerate(report["attended"], 1):
-            picture = attended_picture(shards[track["track_id"]], track["track_id"], track["moments"])
-            create_image_artifact(
-                image_url=data_uri(picture),
-                key=artifact_key("attention", workspace.root.name, name, str(number)),
-                description=f"Where {name} looks in {track['track_id']} for the paragraphs of its caption",
-            )
 
 
 def artifact_key(*parts: str) -> str:

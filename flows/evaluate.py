@@ -6,7 +6,7 @@ from typing import Any
 
 from prefect import flow
 
-from flows.artifacts import retrieval_artifact
+from flows.evaluation import evaluation_artifacts
 from tasks.doors import evaluate_runs
 from tasks.evaluation.job import EvaluateJob
 
@@ -15,7 +15,7 @@ from tasks.evaluation.job import EvaluateJob
 def evaluate(job: EvaluateJob = EvaluateJob()) -> dict[str, dict[str, Any]]:
     """Rank every track for every caption and the other way round; return the reports by run name."""
     reports = evaluate_runs(job)
-    retrieval_artifact(job, reports)
+    evaluation_artifacts(job, reports)
     return reports
 
 

@@ -1,4 +1,4 @@
-"""The retrieval table: every run beside chance, both directions."""
+"""Retrieval tables: every run beside chance, and one run with its intervals, both directions."""
 
 from __future__ import annotations
 
@@ -36,6 +36,21 @@ def retrieval_cells(reports: Mapping[str, Mapping[str, Any]]) -> list[dict[str, 
             ties = f"{100 * of_run['tie_rate']:.0f}"
             rows.append(_row(label, name, of_run, "value") | {"R@10 95 %": interval, "ties %": ties})
     return rows
+
+
+def interval_rows(metrics: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Of one run: heads, and a row per figure with its 95 % interval beside chance, both directions."""
+    heads = ["", *(head for label, _ in _DIRECTIONS for head in (label, "95 %", "chance"))]
+    rows = []
+    for title, name, factor, decimals in _COLUMNS:
+        row = [f"{title} %" if factor == 100 else title]
+        for _, direction in _DIRECTIONS:
+            measure = {what: f"{value * factor:.{decimals}f}" for what, value in metrics[direction][name].items()}
+            row += [measure["value"], f"{measure['low']} to {measure['high']}", measure["chance"]]
+        rows.append(row)
+    ties = (f"{100 * metrics[direction]['tie_rate']:.1f}" for _, direction in _DIRECTIONS)
+    rows.append(["ties %", *(cell for share in ties for cell in (share, "", ""))])
+    return heads, rows
 
 
 def _row(direction: str, run: str, metrics: Mapping[str, Any], what: str) -> dict[str, str]:

@@ -68,17 +68,29 @@ def test_retrain_builds_trains_and_evaluates_as_subflows(tmp_path: Path, free_po
     found = artifacts()
     expected = {"flow-funnel", "flow-failures", "flow-card", "flow-captions", "flow-sample-1", "retrieval-work"}
     (run,) = (name for name, report in result["retrieval"].items() if report["fusion"] == "attention")
-    expected |= {f"attention-work-{run}-{number}" for number in (1, 2)}
+    expected |= {f"attention-work-{run}-{number}" for number in (1, 2)} | {"comparison-work"}
+    expected |= {f"{page}-work-{name}" for page in ("report", "confusions", "curves") for name in result["retrieval"]}
     assert expected <= found.keys()
     assert {
         f"flow-{stage}" for stage in ("harvest", "audio", "structure", "caption", "shards", "features")
     } <= found.keys()
     assert "| text to track | chance |" in str(found["retrieval-work"].data)
+    assert "**Order of sections**" in str(found[f"report-work-{run}"].data)
+    for name in result["retrieval"]:
+        assert (tmp_path / "work" / "models" / name / "report.html").is_file()
+        assert name in str(found["comparison-work"].data)
+    assert result["promotion"].is_new
+    assert result["promotion"].decision.run == run
+    assert str(found["promotion-work"].data).startswith(f"# {run}: {result['promotion'].decision.action}")
 
-    # Again: nothing is built, and finished runs are not trained again.
+    # Again: nothing is built, trained, measured or decided again.
+    logs = {path: path.stat().st_mtime_ns for path in (tmp_path / "work" / "models").glob("*/*.log")}
     again = retrain(RetrainConfig(build=build, train=TINY, baselines=("mean",)))
     assert again["build"].num_new == 0
     assert again["retrieval"] == result["retrieval"]
+    assert again["promotion"].decision == result["promotion"].decision
+    assert not again["promotion"].is_new
+    assert {path: path.stat().st_mtime_ns for path in logs} == logs
 
 
 def test_a_task_run_per_stage_and_partition_and_none_for_what_exists(tmp_path: Path, free_port: int) -> None:

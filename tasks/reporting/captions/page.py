@@ -10,15 +10,16 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from data_specs.leads import clock
-from tasks.reporting.captions import charts
 from tasks.reporting.captions.audit import RUBRIC, Audited
+from tasks.reporting.captions.charts import histogram, legend, stacked
 from tasks.reporting.captions.checks import HUMAN_OPENING_SHARE, HUMAN_SENTENCE_SHARE, Check, checks, headlines
 from tasks.reporting.captions.diversity import HUMAN, Diversity
-from tasks.reporting.captions.markup import breakable, link, number, percent, shares, table
 from tasks.reporting.captions.statistics import CaptionStatistics
-from tasks.reporting.captions.style import STYLE
 from tasks.reporting.captions.tallies import NUM_POSITIONS, UNIFORM
 from tasks.reporting.captions.texts import LONG_CAPTION_WORDS, Repeated
+from tasks.reporting.pages import charts
+from tasks.reporting.pages.document import document
+from tasks.reporting.pages.markup import breakable, link, number, percent, shares, table
 
 NUM_SHOWN = 10
 AUDIT = "caption_audit.csv"
@@ -39,27 +40,8 @@ def page(name: str, statistics: CaptionStatistics, audit: Sequence[Audited]) -> 
         _rubric(len(audit)),
         _examples(audit),
     ]
-    title = f"Captions of {escape(name)}"
-    policy = "default-src 'none'; style-src 'unsafe-inline'"
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{title}</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<main>
-<h1>{title}</h1>
-<p class="lead">{number(statistics.accepted)} accepted of {number(statistics.tracks)} that reached the captioner.</p>
-{"".join(parts)}
-</main>
-</body>
-</html>
-"""
+    lead = f"{number(statistics.accepted)} accepted of {number(statistics.tracks)} that reached the captioner."
+    return document(f"Captions of {name}", lead, "".join(parts))
 
 
 def _alarms(found: Sequence[Check]) -> str:
@@ -140,7 +122,7 @@ def _distributions(statistics: CaptionStatistics) -> str:
         ("repeated 4-grams per caption", statistics.repetition, 0.05),
     )
     figures = "".join(
-        f"<figure>{charts.histogram(values, title, bound)}<figcaption><b>{title}</b> median {values.median:.3g}, "
+        f"<figure>{histogram(values, title, bound)}<figcaption><b>{title}</b> median {values.median:.3g}, "
         f"5 to 95 % {values.p5:.3g} to {values.p95:.3g}</figcaption></figure>"
         for title, values, bound in drawn
         if values.count
@@ -160,12 +142,12 @@ def _structure(statistics: CaptionStatistics) -> str:
     if not statistics.labels_by_position:
         return ""
     ticks = "".join(f"<span>{100 * tenth // NUM_POSITIONS} %</span>" for tenth in range(NUM_POSITIONS))
-    picture = charts.stacked(statistics.labels_by_position, "labels over position")
+    picture = stacked(statistics.labels_by_position, "labels over position")
     return "".join(
         [
             "<h2>Labels over position</h2><p>Share of the music under each label, by tenth of the track.</p>",
             f'<figure>{picture}<div class="ticks">{ticks}</div></figure>',
-            charts.legend(statistics.labels_by_position),
+            legend(statistics.labels_by_position),
             f"<p>In {percent(statistics.returning_share)} of the tracks some music returns; "
             f"{statistics.letters_per_track.mean:.1f} different letters per track on average.</p>",
             '<div class="columns">',

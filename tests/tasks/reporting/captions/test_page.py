@@ -4,7 +4,6 @@ import csv
 import io
 import json
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -19,45 +18,13 @@ from tasks.reporting.captions.page import page
 from tasks.reporting.captions.report import markdown, write_caption_report
 from tasks.reporting.captions.statistics import CaptionStatistics, caption_statistics
 from tests.tasks.reporting.captions.made import made_up, outcomes, write, write_manifest
+from tests.tasks.reporting.pages.reader import Reader
 
 HOSTILE = '<script>alert(1)</script><img src=x onerror="alert(2)">\'"&amp;'
 
 
 def audited(caption: Caption, url: str = "https://x.org/a") -> Audited:
     return Audited(split="train", shard="train-00000.tar", url=url, duration_s=200.0, caption=caption)
-
-
-class Reader(HTMLParser):
-    """Tags in order, checked for balance; text and addresses."""
-
-    VOID = frozenset({"meta", "br", "wbr", "rect", "line"})
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: set[str] = set()
-        self.attributes: set[str] = set()
-        self.addresses: list[str] = []
-        self.text = ""
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.attributes |= {name for name, _ in attrs}
-        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href", "action")]
-        if tag not in self.VOID or self.get_starttag_text().endswith("></rect>"):
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in self.VOID:
-            assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 def hostile(number: int) -> Caption:

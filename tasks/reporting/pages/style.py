@@ -1,4 +1,4 @@
-"""The style sheet of the caption page: readable in light and dark, on a screen and on a phone."""
+"""The style sheet of all pages: readable in light and dark, on a screen and on a phone."""
 
 from __future__ import annotations
 

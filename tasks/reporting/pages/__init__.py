@@ -1,0 +1,1 @@
+"""What pages of figures have in common: skeleton, style sheet, pieces of HTML and small charts."""

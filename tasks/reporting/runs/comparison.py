@@ -1,0 +1,119 @@
+"""All evaluated runs of a split, each against one of them: paired differences on the same queries."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks.engine.errors import BuildError
+from tasks.promotion.history import History
+from tasks.reporting.runs.record import evaluation_path, read_evaluation
+
+if TYPE_CHECKING:
+    from collap_model.metrics.compare import Difference
+
+__all__ = ["Compared", "Comparison", "compare_runs", "is_better"]
+
+LESS_IS_BETTER = frozenset({"mean_rank", "median_rank"})
+
+Differences = Mapping[str, Mapping[str, "Difference"]]
+"""By direction and statistic: the run's value less the reference's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """One run beside the reference."""
+
+    name: str
+    evaluation: Mapping[str, Any]
+    differences: Differences | None
+    """None for the reference itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Runs that ranked the same texts and tracks, the reference first, the others by R@10."""
+
+    split: str
+    reference: str
+    is_in_use: bool
+    """Whether the reference is the model in use; else it is the best by R@10, mean of both directions, of those
+    on the queries that most runs share."""
+    runs: tuple[Compared, ...]
+    apart: Mapping[str, str]
+    """Runs that cannot be compared, by name, and why."""
+
+
+def compare_runs(workspace: Path, split: str) -> Comparison:
+    """Compare all runs of the workspace that were evaluated on the split.
+
+    Raises:
+        BuildError: no run has an evaluation that can be read, or the history of promotions is damaged.
+    """
+    history = History.read(workspace)
+    models, in_use = history.models, history.in_use
+    folders = sorted(path.parent for path in models.glob("*/config.json") if not path.parent.is_symlink())
+    evaluations, apart = {}, {}
+    for folder in folders:
+        try:
+            evaluations[folder.name] = read_evaluation(folder, split)
+        except ValueError as error:
+            apart[folder.name] = str(error)
+    if not evaluations:
+        said = "".join(f"\n  {reason}" for reason in apart.values())
+        raise BuildError(f"no run in {models} has an evaluation on split {split} to report{said}")
+    ordered = sorted(evaluations, key=lambda name: (-_recall(evaluations[name]), name))
+    reference = in_use if in_use in evaluations else _best(ordered, evaluations)
+    queries = evaluations[reference]["queries_sha256"]
+    runs = [Compared(name=reference, evaluation=evaluations[reference], differences=None)]
+    for name in ordered:
+        if name == reference:
+            continue
+        if evaluations[name]["queries_sha256"] != queries:
+            apart[name] = (
+                f"run {name} ranked other captions or tracks of split {split} than {reference}: the dataset has "
+                "changed between the two; evaluate both again"
+            )
+            continue
+        try:
+            found = _differences(models / reference, models / name, split)
+        except ValueError as error:
+            apart[name] = str(error)
+            continue
+        runs.append(Compared(name=name, evaluation=evaluations[name], differences=found))
+    return Comparison(
+        split=split,
+        reference=reference,
+        is_in_use=reference == in_use,
+        runs=tuple(runs),
+        apart=apart,
+    )
+
+
+def is_better(statistic: str, difference: Difference) -> bool | None:
+    """Whether the run is better than the reference; None where the interval of the difference holds 0."""
+    if difference.low <= 0.0 <= difference.high:
+        return None
+    return (difference.value < 0.0) == (statistic in LESS_IS_BETTER)
+
+
+def _differences(reference: Path, run: Path, split: str) -> Differences:
+    from collap_model.metrics.compare import compare  # loads torch, which flows must not
+
+    first, second = (evaluation_path(folder, split).with_suffix(".npz") for folder in (reference, run))
+    return compare(first, second)
+
+
+def _best(ordered: Sequence[str], evaluations: Mapping[str, Mapping[str, Any]]) -> str:
+    """The first that ranked what most runs ranked: one on a smaller, easier split must not set all others apart."""
+    shared = Counter(evaluations[name]["queries_sha256"] for name in ordered)
+    return max(ordered, key=lambda name: (shared[evaluations[name]["queries_sha256"]], evaluations[name]["num_tracks"]))
+
+
+def _recall(evaluation: Mapping[str, Any]) -> float:
+    """R@10, mean of both directions."""
+    metrics = evaluation["metrics"]
+    return sum(float(metrics[name]["recall_at_10"]["value"]) for name in ("text_to_track", "track_to_text")) / 2

@@ -1,0 +1,189 @@
+"""All evaluated runs of a split side by side, as a page and as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from tasks.reporting.pages.document import document
+from tasks.reporting.pages.markup import breakable, table
+from tasks.reporting.pages.plots import Line, line_chart, line_legend
+from tasks.reporting.runs.comparison import Compared, Comparison, is_better
+from tasks.reporting.runs.findings import CONTROLS, ORDER, shown
+from tasks.reporting.runs.probes import PERCENT_TICKS, kept_ticks, share_line
+from tasks.reporting.runs.style import STYLE
+from tasks.reporting.tables import markdown_table
+
+if TYPE_CHECKING:
+    from collap_model.metrics.compare import Difference
+
+__all__ = ["comparison_markdown", "comparison_page"]
+
+_DIRECTIONS = (("text to track", "text_to_track"), ("track to text", "track_to_text"))
+_FIGURES = (
+    ("R@1 %", "recall_at_1", 100, 1),
+    ("R@10 %", "recall_at_10", 100, 1),
+    ("MRR", "mrr", 1, 3),
+    ("median rank", "median_rank", 1, 1),
+)
+"""Title, name, factor, decimals."""
+_MARKS = {True: "better", False: "worse", None: ""}
+_NOTE = (
+    "Below each value its difference from {reference}, query by query, with the 95 % interval. Where that lies on one "
+    "side of 0 the run is better or worse beyond chance; of twenty runs that are all alike one is still marked so."
+)
+
+
+def comparison_page(dataset: str, comparison: Comparison) -> str:
+    """The whole page as HTML; it lies in ``models/`` and links to the pages of the runs."""
+    first = comparison.runs[0].evaluation
+    lead = (
+        f"{len(comparison.runs)} runs on {first['num_texts']:,} captions and {first['num_tracks']:,} tracks of split "
+        f"{escape(comparison.split)}, each against <b>{escape(comparison.reference)}</b>, {_why(comparison)}."
+    )
+    tables = "".join(_direction_html(comparison, *direction) for direction in _DIRECTIONS)
+    note = f"<p>{escape(_NOTE.format(reference=comparison.reference))}</p>"
+    parts = [
+        f"<h2>Retrieval</h2>{note}{tables}",
+        *_curves(comparison.runs),
+        _orders(comparison.runs),
+        _apart(comparison),
+    ]
+    return document(f"Runs of {dataset}", lead, "".join(parts), style=STYLE)
+
+
+def comparison_markdown(comparison: Comparison) -> str:
+    """The same tables without curves."""
+    first = comparison.runs[0].evaluation
+    parts = [
+        f"{first['num_texts']} captions against {first['num_tracks']} tracks of split {comparison.split}; differences "
+        f"from `{comparison.reference}`, {_why(comparison)}, with their 95 % intervals."
+    ]
+    for label, direction in _DIRECTIONS:
+        rows = [_markdown_row(run, direction) for run in comparison.runs]
+        parts.append(f"**{label}**\n\n{markdown_table([_chance_row(comparison.runs[0], direction), *rows])}")
+    if comparison.apart:
+        apart = "\n".join(f"- {reason}" for reason in comparison.apart.values())
+        parts.append(f"**Not compared**\n\n{apart}")
+    return "\n\n".join(parts)
+
+
+def _why(comparison: Comparison) -> str:
+    return "whose model is in use" if comparison.is_in_use else "the best by R@10, mean of both directions"
+
+
+def _direction_html(comparison: Comparison, label: str, direction: str) -> str:
+    first = comparison.runs[0].evaluation["metrics"][direction]
+    rows = [["chance", *(_value(first[name]["chance"], factor, decimals) for _, name, factor, decimals in _FIGURES)]]
+    for run in comparison.runs:
+        cells = [_run_link(run)]
+        for _, name, factor, decimals in _FIGURES:
+            value = _value(run.evaluation["metrics"][direction][name]["value"], factor, decimals)
+            found = run.differences[direction][name] if run.differences else None
+            cells.append(f"<b>{value}</b><br>{_difference_html(name, found, factor, decimals)}")
+        rows.append(cells)
+    body = table(["run", *(title for title, *_ in _FIGURES)], rows, range(1, len(_FIGURES) + 1))
+    return f"<h3>{label}</h3>{body}"
+
+
+def _run_link(run: Compared) -> str:
+    fusion = escape(f"{run.evaluation['fusion']}, {run.evaluation['text_tower']}")
+    name = escape(run.name)
+    return f'<a href="{name}/report.html">{breakable(run.name)}</a><br><small>{fusion}</small>'
+
+
+def _difference_html(statistic: str, found: Difference | None, factor: int, decimals: int) -> str:
+    if found is None:
+        return "<small>reference</small>"
+    mark = _MARKS[is_better(statistic, found)]
+    text = _difference(found, factor, decimals)
+    return f'<span class="{mark}">{text} {mark}</span>' if mark else f"<small>{text}</small>"
+
+
+def _difference(found: Difference, factor: int, decimals: int) -> str:
+    # Added to 0, a -0.0 that rounding leaves is none.
+    value, low, high = (
+        f"{round(number * factor, decimals) + 0.0:+.{decimals}f}" for number in (found.value, found.low, found.high)
+    )
+    return f"{value} [{low} to {high}]"
+
+
+def _value(number: float, factor: int, decimals: int) -> str:
+    return f"{number * factor:.{decimals}f}"
+
+
+def _curves(runs: Sequence[Compared]) -> list[str]:
+    """R@10 from text to track of all probed runs over kept text and music."""
+    parts = []
+    for name, unit in (("tokens", "tokens of the caption"), ("seconds", "seconds of the track")):
+        measured = {run.name: (run.evaluation["probes"] or {}).get(name) for run in runs}
+        curves = {run: points for run, points in measured.items() if points}
+        if not curves:
+            continue
+        # Towers count tokens in their own way and models hear to their own end: the longest axis holds all.
+        longest = max(curves.values(), key=len)
+        lines = [share_line(run, points, "text_to_track", "recall_at_10") for run, points in curves.items()]
+        lines = [Line(name=line.name, points=_placed(line, curves[line.name], longest)) for line in lines]
+        chances = [(float(x), point["text_to_track"]["recall_at_10"]["chance"]) for x, point in enumerate(longest)]
+        lines.append(Line(name="chance", points=chances, is_bound=True))
+        chart = line_chart(lines, f"R@10 over kept {unit}", x_ticks=kept_ticks(longest), top=1.0, y_ticks=PERCENT_TICKS)
+        parts.append(f"<figure><figcaption><b>Kept {unit}</b></figcaption>{chart}{line_legend(lines)}</figure>")
+    if not parts:
+        return []
+    return ["<h2>R@10, text to track</h2>", f'<div class="charts">{"".join(parts)}</div>']
+
+
+def _placed(
+    line: Line, points: Sequence[Mapping[str, Any]], axis: Sequence[Mapping[str, Any]]
+) -> list[tuple[float, float]]:
+    """The points of a curve at the places of another axis; what that lacks is left out."""
+    places = {point["kept"]: float(x) for x, point in enumerate(axis)}
+    return [
+        (places[point["kept"]], value)
+        for point, (_, value) in zip(points, line.points, strict=True)
+        if point["kept"] in places
+    ]
+
+
+def _orders(runs: Sequence[Compared]) -> str:
+    """The order test of all probed runs, controls beside it."""
+    rows = []
+    for run in runs:
+        order = (run.evaluation["probes"] or {}).get("order")
+        if order is not None:
+            measures = {**order, **order["controls"]}
+            rows.append([_run_link(run), *(shown(measures[name]) for name in (*ORDER, *CONTROLS))])
+    if not rows:
+        return ""
+    heads = ["run", *ORDER, *(f"control: {name.replace('_', ' ')}" for name in CONTROLS)]
+    note = (
+        "<p>Which of two orders is the true one: chance is 50 %, of the group one in six; controls must lie at 50.</p>"
+    )
+    return f"<h2>Order of sections</h2>{note}{table(heads, rows, range(1, len(heads)))}"
+
+
+def _apart(comparison: Comparison) -> str:
+    if not comparison.apart:
+        return ""
+    items = "".join(f"<li>{escape(reason)}</li>" for reason in comparison.apart.values())
+    return f"<h2>Not compared</h2><ul>{items}</ul>"
+
+
+def _chance_row(run: Compared, direction: str) -> dict[str, str]:
+    cells = {"run": "chance"}
+    for title, name, factor, decimals in _FIGURES:
+        cells[title] = _value(run.evaluation["metrics"][direction][name]["chance"], factor, decimals)
+    return cells
+
+
+def _markdown_row(run: Compared, direction: str) -> dict[str, str]:
+    cells = {"run": run.name}
+    for title, name, factor, decimals in _FIGURES:
+        value = _value(run.evaluation["metrics"][direction][name]["value"], factor, decimals)
+        found = run.differences[direction][name] if run.differences else None
+        if found is not None:
+            mark = _MARKS[is_better(name, found)]
+            value += f" ({_difference(found, factor, decimals)}{f' **{mark}**' if mark else ''})"
+        cells[title] = value
+    return cells

@@ -1,0 +1,113 @@
+"""The page of one run: what was trained on what, how well it retrieves, and what it looks at.
+
+It is made from files alone. Texts of captions, titles and addresses are strangers', so all of them are escaped, and
+the page forbids itself scripts and anything from the network but the workspace's own audio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from tasks.reporting.pages.document import document
+from tasks.reporting.pages.markup import table
+from tasks.reporting.pictures import data_uri
+from tasks.reporting.retrieval import interval_rows
+from tasks.reporting.runs.confusions import confusions_html
+from tasks.reporting.runs.pictures import AttendedTrack
+from tasks.reporting.runs.probes import probes_html
+from tasks.reporting.runs.record import RunRecord
+from tasks.reporting.runs.style import STYLE
+from tasks.reporting.runs.tracks import ReportedTrack
+from tasks.reporting.runs.training import origin_html, spoken, training_html
+
+__all__ = ["run_page"]
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src 'self' file:"
+
+
+def run_page(run: RunRecord, tracks: Mapping[str, ReportedTrack], attended: Sequence[AttendedTrack]) -> str:
+    """The whole page as HTML.
+
+    Args:
+        tracks: those that its evaluation names and the manifest has, by id.
+        attended: pictures of ``draw_attended``.
+    """
+    found = run.evaluation
+    parts = [_faults(run)]
+    if found is not None:
+        parts += [_tiles(run, found), _retrieval(found), probes_html(found["probes"])]
+    parts.append(training_html(run))
+    if found is not None:
+        parts += [confusions_html(found["confusions"], tracks, run.folder), _attended(attended, found)]
+    parts.append(origin_html(run))
+    return document(f"Run {run.name}", _lead(run), "".join(parts), style=STYLE, policy=POLICY)
+
+
+def _lead(run: RunRecord) -> str:
+    pairs, config, found = run.data.get("num_pairs"), run.config, run.evaluation
+    trained = f"Fusion {escape(str(config.get('fusion', 'unknown')))}, text tower "
+    trained += escape(str(config.get("text_tower", "unknown")))
+    if isinstance(pairs, int):
+        trained += f", trained on {pairs:,} pairs"
+    if found is None:
+        return f"{trained}; not evaluated."
+    return (
+        f"{trained}; evaluated on {found['num_texts']:,} captions and {found['num_tracks']:,} tracks of split "
+        f'{escape(found["split"])}. <a href="../comparison.html">Beside the other runs</a>'
+    )
+
+
+def _faults(run: RunRecord) -> str:
+    if not run.faults:
+        return ""
+    return f'<ul class="alarms">{"".join(f"<li>{escape(fault)}</li>" for fault in run.faults)}</ul>'
+
+
+def _tiles(run: RunRecord, found: Mapping[str, Any]) -> str:
+    recalls = [found["metrics"][direction]["recall_at_10"] for direction in ("text_to_track", "track_to_text")]
+    tiles = [
+        (f"{100 * recall['value']:.0f} %", f"R@10, {name}", f"chance: {100 * recall['chance']:.0f} %")
+        for name, recall in zip(("text to track", "track to text"), recalls, strict=True)
+    ]
+    order = (found["probes"] or {}).get("order")
+    if order is not None:
+        tiles += [
+            (f"{100 * order[side]['value']:.0f} %", f"order told apart, by {name}", "chance: 50 %")
+            for side, name in (("text", "caption"), ("audio", "music"))
+        ]
+    if run.log:
+        device = str(run.versions.get("device", ""))
+        tiles.append((f"{run.log[-1]['step']:,}", f"steps in {spoken(run.seconds)}", device))
+    cells = "".join(
+        f"<div><b>{value}</b><span>{escape(what)}</span><small>{escape(beside)}</small></div>"
+        for value, what, beside in tiles
+    )
+    return f'<div class="tiles">{cells}</div>'
+
+
+def _retrieval(found: Mapping[str, Any]) -> str:
+    heads, rows = interval_rows(found["metrics"])
+    body = table(heads, rows, range(1, len(heads)))
+    note = (
+        "<p>With 95 % intervals of drawn groups of tracks. Equal scores count as a draw. "
+        f"{found['num_truncated']:,} of {found['num_texts']:,} captions are longer than the text tower reads.</p>"
+    )
+    return f"<h2>Retrieval</h2>{body}{note}"
+
+
+def _attended(attended: Sequence[AttendedTrack], found: Mapping[str, Any]) -> str:
+    heading = "<h2>Attention over time</h2>"
+    if not attended:
+        reason = "This fusion looks at all clips alike." if found["fusion"] == "mean" else "No track was heard whole."
+        return f"{heading}<p>{reason}</p>"
+    note = "<p>Share of each clip in the attention of paragraphs of the track's caption, below its sections.</p>"
+    return f"{heading}{note}{''.join(map(_picture, attended))}"
+
+
+def _picture(track: AttendedTrack) -> str:
+    if track.fault:
+        return f"<p>{escape(track.track_id)}: no picture, {escape(track.fault)}.</p>"
+    alt = escape(f"Attention over time in {track.track_id}")
+    return f'<figure class="picture"><img src="{data_uri(track.png)}" alt="{alt}"></figure>'

@@ -1,0 +1,106 @@
+"""The probes of an evaluation on a page: does the model use long text, long music, and order?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from tasks.reporting.pages.markup import table
+from tasks.reporting.pages.plots import Line, interval_bar, line_chart, line_legend
+from tasks.reporting.runs.findings import curve_finding, order_findings, order_rows, shown, shuffled_finding
+
+__all__ = ["PERCENT_TICKS", "kept_ticks", "probes_html", "share_line"]
+
+PERCENT_TICKS = tuple((share, f"{share:.0%}") for share in (0.0, 0.25, 0.5, 0.75, 1.0))
+_UNPROBED = "<h2>Long text, long music, order</h2><p>The evaluation was run without probes.</p>"
+_CURVES = (("tokens", "tokens of the caption"), ("seconds", "seconds of the track"))
+_DIRECTIONS = (("text to track", "text_to_track"), ("track to text", "track_to_text"))
+_RECALLS = (("R@1", "recall_at_1"), ("R@10", "recall_at_10"))
+_SIDES = (("tracks", "audio"), ("captions", "text"))
+
+
+def probes_html(probes: Mapping[str, Any] | None) -> str:
+    """Curves over kept text and music, the order test with its controls, shuffled sections."""
+    if probes is None:
+        return _UNPROBED
+    return "".join([*(_curve_html(probes[name], unit) for name, unit in _CURVES), _order(probes), _shuffled(probes)])
+
+
+def kept_ticks(points: Sequence[Mapping[str, Any]]) -> list[tuple[float, str]]:
+    """One place for each point, at equal distances: what is kept doubles from point to point, or nearly."""
+    return [(float(x), "all" if point["kept"] is None else f"{point['kept']}") for x, point in enumerate(points)]
+
+
+def share_line(name: str, points: Sequence[Mapping[str, Any]], direction: str, recall: str) -> Line:
+    """A recall over what is kept, with its intervals."""
+    measures = [point[direction][recall] for point in points]
+    return Line(
+        name=name,
+        points=[(float(x), measure["value"]) for x, measure in enumerate(measures)],
+        band=[(measure["low"], measure["high"]) for measure in measures],
+    )
+
+
+def _curve_html(points: Sequence[Mapping[str, Any]], unit: str) -> str:
+    heading = f"<h2>Kept {unit}</h2>"
+    if not points:
+        return f"{heading}<p>Not measured.</p>"
+    figures = []
+    for title, recall in _RECALLS:
+        lines = [share_line(name, points, direction, recall) for name, direction in _DIRECTIONS]
+        chances = [(float(x), point["text_to_track"][recall]["chance"]) for x, point in enumerate(points)]
+        lines.append(Line(name="chance", points=chances, is_bound=True))
+        chart = line_chart(
+            lines, f"{title} over kept {unit}", x_ticks=kept_ticks(points), top=1.0, y_ticks=PERCENT_TICKS
+        )
+        figures.append(f"<figure><figcaption><b>{title}</b></figcaption>{chart}{line_legend(lines)}</figure>")
+    rows = [
+        [
+            "all" if point["kept"] is None else f"{point['kept']}",
+            *(shown(point[direction][recall]) for _, direction in _DIRECTIONS for _, recall in _RECALLS),
+        ]
+        for point in points
+    ]
+    heads = ["kept", *(f"{title}, {name}" for name, _ in _DIRECTIONS for title, _ in _RECALLS)]
+    numbers = f"<details><summary>Figures</summary>{table(heads, rows, range(5))}</details>"
+    finding = f'<p class="finding">{escape(curve_finding(points, unit))}</p>'
+    return f'{heading}{finding}<div class="charts">{"".join(figures)}</div>{numbers}'
+
+
+def _order(probes: Mapping[str, Any]) -> str:
+    order, heading = probes["order"], "<h2>Order of sections</h2>"
+    if order is None:
+        return f"{heading}<p>Not measured: no caption here has two sections that can be exchanged.</p>"
+    said = "".join(f'<p class="finding">{escape(sentence)}</p>' for sentence in order_findings(order))
+    note = (
+        f"<p>{order['num_items']:,} exchanges of two sections in {order['num_tracks']:,} tracks, after Winoground "
+        "(Thrush et al. 2022). The line over a bar's end is the 95 % interval, the broken line is chance.</p>"
+    )
+    rows = [
+        [
+            f"<b>{escape(name)}</b><br><small>{escape(meaning)}</small>",
+            shown(measure),
+            f"{100 * measure['chance']:.0f} %",
+            interval_bar(measure["value"], measure["low"], measure["high"], measure["chance"]),
+        ]
+        for name, meaning, measure in order_rows(order)
+    ]
+    return f"{heading}{said}{note}{table(['figure', 'right', 'chance', ''], rows, {1, 2})}"
+
+
+def _shuffled(probes: Mapping[str, Any]) -> str:
+    heading, shuffled, clock_free = "<h2>Sections in a drawn order</h2>", probes["shuffled"], probes["clock_free"]
+    if shuffled is None or clock_free is None:
+        return f"{heading}<p>Not measured: the workspace has no captions with sections.</p>"
+    cases = [("captions without times", clock_free), *((f"{side} shuffled", shuffled[name]) for side, name in _SIDES)]
+    rows = [
+        [
+            escape(name),
+            *(shown(case[direction][recall]) for _, direction in _DIRECTIONS for _, recall in _RECALLS),
+        ]
+        for name, case in cases
+    ]
+    heads = ["", *(f"{title}, {name}" for name, _ in _DIRECTIONS for title, _ in _RECALLS)]
+    finding = f'<p class="finding">{escape(shuffled_finding(clock_free, shuffled))}</p>'
+    return f"{heading}{finding}{table(heads, rows, range(1, 5))}"
