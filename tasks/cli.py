@@ -98,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_caption_commands(commands)
     _add_model_commands(commands)
+    _add_promotion_commands(commands)
     return parser
 
 
@@ -142,11 +143,18 @@ def _add_model_commands(commands: argparse._SubParsersAction[argparse.ArgumentPa
     evaluate.add_argument("--split", default="test", choices=("train", "valid", "test"))
     evaluate.set_defaults(run=_evaluate, place="collap evaluate")
 
-    benchmark = commands.add_parser("benchmark", help="measure a trained model on a published benchmark")
+    report = commands.add_parser("report", help="write a page for each evaluated run, and one that compares them")
+    report.add_argument("workspace", help="folder of a build with trained runs in models/")
+    report.add_argument("--split", default="test", choices=("train", "valid", "test"))
+    report.set_defaults(run=_report, place="collap report")
+
+    benchmark = commands.add_parser("benchmark", help="measure a model, or a baseline, on a published benchmark")
     benchmark.add_argument("spec", help="name of a benchmark (docs/evaluation.md) or a YAML file")
     benchmark.add_argument("--audio", required=True, help="folder with its audio")
     benchmark.add_argument("--lists", help="folder with its published lists (default: as --audio)")
-    benchmark.add_argument("--model", required=True, help="e.g. runs/demo/models/RUN/model")
+    measured = benchmark.add_mutually_exclusive_group(required=True)
+    measured.add_argument("--model", help="e.g. runs/demo/models/RUN/model")
+    measured.add_argument("--baseline", metavar="NAME=WEIGHTS", help="a published model (docs/baselines.md)")
     benchmark.add_argument("--workspace", help="default: runs/benchmark-<name>")
     benchmark.add_argument(
         "--trained-on",
@@ -157,6 +165,23 @@ def _add_model_commands(commands: argparse._SubParsersAction[argparse.ArgumentPa
     )
     benchmark.add_argument("--processes", type=int, help="for decoding (default: one per core)")
     benchmark.set_defaults(run=_benchmark, place="collap benchmark")
+
+
+def _add_promotion_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    promote = commands.add_parser("promote", help="put a trained run in use, whatever the figures say")
+    promote.add_argument("workspace", help="folder of a build with trained runs in models/")
+    promote.add_argument("name", metavar="RUN")
+    promote.add_argument("--why", default="", help="for the history")
+    promote.set_defaults(run=_promote, place="collap promote")
+
+    rollback = commands.add_parser("rollback", help="put the run in use that was in use before")
+    rollback.add_argument("workspace")
+    rollback.add_argument("--why", default="", help="for the history")
+    rollback.set_defaults(run=_rollback, place="collap rollback")
+
+    promoted = commands.add_parser("promoted", help="what was put in use, refused and taken back, and why")
+    promoted.add_argument("workspace")
+    promoted.set_defaults(run=_promoted, place="collap promoted")
 
 
 # Torch, Arrow and the analysers load with the command that needs them: --help answers at once.
@@ -278,6 +303,12 @@ def _evaluate(options: argparse.Namespace) -> None:
     print(retrieved(evaluate(job)))
 
 
+def _report(options: argparse.Namespace) -> None:
+    from tasks.reporting.runs.report import described, write_reports
+
+    print(described(write_reports(options.workspace, options.split)))
+
+
 def _benchmark(options: argparse.Namespace) -> None:
     from tasks.evaluation.benchmarks.job import BenchmarkJob, measure, prepare
     from tasks.evaluation.benchmarks.report import described, figured
@@ -287,12 +318,34 @@ def _benchmark(options: argparse.Namespace) -> None:
         audio=options.audio,
         lists=options.lists,
         model=options.model,
+        baseline=options.baseline,
         workspace=options.workspace,
         trained_on=tuple(options.trained_on),
         processes=options.processes,
     )
     print(described(prepare(job, on_line=print)))
     print(figured(measure(job)))
+
+
+def _promote(options: argparse.Namespace) -> None:
+    from tasks.promotion.decide import promote
+    from tasks.promotion.shown import in_use
+
+    print(in_use(options.workspace, promote(options.workspace, options.name, options.why)))
+
+
+def _rollback(options: argparse.Namespace) -> None:
+    from tasks.promotion.decide import roll_back
+    from tasks.promotion.shown import in_use
+
+    print(in_use(options.workspace, roll_back(options.workspace, options.why)))
+
+
+def _promoted(options: argparse.Namespace) -> None:
+    from tasks.promotion.history import History
+    from tasks.promotion.shown import listed
+
+    print(listed(History.mended(options.workspace)))
 
 
 if __name__ == "__main__":

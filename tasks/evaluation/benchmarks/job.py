@@ -1,4 +1,4 @@
-"""One benchmark and one model, as a plain function: list, audio, workspace, figures."""
+"""One benchmark and one model, ours or a published one, as a plain function: list, audio, workspace, figures."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from collap_model.baselines.open import parse_baseline
 from collap_model.form import read_form
 from data_specs.benchmark import BenchmarkSpec, load_benchmark
 from data_specs.publish import publish_bytes
@@ -36,23 +37,39 @@ class BenchmarkJob(BaseModel):
     spec: str = Field(description="Name of a benchmark, or a YAML file like data_specs/benchmarks/*.yaml")
     audio: str = Field(min_length=1, description="Folder with the benchmark's audio, sub-folders included")
     lists: str | None = Field(None, min_length=1, description="Folder with its published lists; as audio when empty")
-    model: str = Field(min_length=1, description="Folder of a trained model, e.g. runs/demo/models/RUN/model")
+    model: str | None = Field(
+        None, min_length=1, description="Folder of a trained model, e.g. runs/demo/models/RUN/model"
+    )
+    baseline: str | None = Field(
+        None, min_length=1, description="Instead of a model: NAME=WEIGHTS of a published one, see docs/baselines.md"
+    )
     workspace: str | None = Field(None, min_length=1, description="Default: runs/benchmark-<name>")
     trained_on: tuple[str, ...] = Field(
         (), description="Workspaces the model was trained on: recordings in them, by YouTube id, are left out"
     )
     processes: int | None = Field(None, ge=1, le=256, description="For decoding; one per core when empty")
 
+    @model_validator(mode="after")
+    def _measures_one(self) -> BenchmarkJob:
+        if (self.model is None) == (self.baseline is None):
+            raise ValueError("give a model or a baseline, one of the two")
+        if self.baseline is not None:
+            parse_baseline(self.baseline)
+        return self
+
 
 def prepare(job: BenchmarkJob, on_line: Callable[[str], None] = lambda line: None) -> BenchmarkReport:
-    """Make the benchmark's workspace, or what of it is lacking, for the encoders of the job's model.
+    """Make the benchmark's workspace, or what of it is lacking: for a baseline without features.
 
     Raises:
-        SpecError, BuildError: no such benchmark or model, a list of another form, no audio that can be used.
+        SpecError, BuildError: no such benchmark or model, a list of another form, no audio that can be used, or a
+            baseline for a benchmark of classes.
     """
     spec = load_benchmark(job.spec)
+    if job.baseline is not None and spec.task != "retrieval":
+        raise BuildError(f"benchmark {spec.name} is of classes; baselines are measured on retrieval only")
     listed = load_list(spec, _path(job.lists or job.audio))
-    features = _features(_path(job.model))
+    features = None if job.model is None else _features(_path(job.model))
     leaked = _leaked(listed, job.trained_on)
     known = frozenset(leaked or ())
     clean = [recording for recording in listed.recordings if recording.track_id not in known]
@@ -78,7 +95,9 @@ def prepare(job: BenchmarkJob, on_line: Callable[[str], None] = lambda line: Non
         num_tracks=len(kept),
         num_texts=sum(len(recording.texts) for recording in kept),
         classes=listed.classes,
-        differences=differences(spec, listed, len(kept), is_checked=leaked is not None),
+        differences=differences(
+            spec, listed, len(kept), is_checked=leaked is not None, is_baseline=job.baseline is not None
+        ),
     )
     publish_bytes(workspace.root / REPORT_FILE, (json.dumps(asdict(report), indent=1) + "\n").encode())
     if not kept:
@@ -92,18 +111,32 @@ def measure(job: BenchmarkJob, on_line: Callable[[str], None] = lambda line: Non
     Raises:
         BuildError: the program failed; ends with its last lines.
     """
-    spec, model = load_benchmark(job.spec), _path(job.model)
+    spec = load_benchmark(job.spec)
     root = _workspace(job, spec).root
-    name = model.parent.name if model.name == "model" else model.name
-    if spec.task == "retrieval":
-        program, out, own = "collap_model.evaluate", root / f"retrieval-{name}.json", ["--split", "test"]
-    else:
-        program, out = "collap_model.classify", root / f"classification-{name}.json"
-        own = ["--prompt", str(spec.prompt), *(["--single-label"] if spec.task == "single-label" else [])]
-    command = [sys.executable, "-m", program, "--model", str(model), "--workspace", str(root), *own, "--out", str(out)]
+    program, out, own = _baseline_program(job.baseline, root) if job.baseline else _model_program(job, spec, root)
+    command = [sys.executable, "-m", program, "--workspace", str(root), *own, "--out", str(out)]
     run_logged(command, root / "evaluate.log", on_line)
     figures: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
     return figures
+
+
+def _model_program(job: BenchmarkJob, spec: BenchmarkSpec, root: Path) -> tuple[str, Path, list[str]]:
+    """Module, where its report goes, and its arguments."""
+    assert job.model is not None
+    model = _path(job.model)
+    name = model.parent.name if model.name == "model" else model.name
+    if spec.task == "retrieval":
+        return "collap_model.evaluate", root / f"retrieval-{name}.json", ["--model", str(model), "--split", "test"]
+    single = ["--single-label"] if spec.task == "single-label" else []
+    own = ["--model", str(model), "--prompt", str(spec.prompt), *single]
+    return "collap_model.classify", root / f"classification-{name}.json", own
+
+
+def _baseline_program(baseline: str, root: Path) -> tuple[str, Path, list[str]]:
+    """As ``_model_program``; weights may be a path or the name of a model of a hub."""
+    name, weights = parse_baseline(baseline)
+    out = root / f"retrieval-{name}-{Path(weights).stem}.json"
+    return "collap_model.baselines.evaluate", out, ["--baseline", baseline, "--split", "test"]
 
 
 def _workspace(job: BenchmarkJob, spec: BenchmarkSpec) -> Workspace:

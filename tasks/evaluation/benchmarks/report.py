@@ -42,15 +42,20 @@ class BenchmarkReport:
     """From the protocol as published; a figure is comparable with others' only where there are none."""
 
 
-def differences(spec: BenchmarkSpec, listed: Listed, num_tracks: int, *, is_checked: bool) -> tuple[str, ...]:
+def differences(
+    spec: BenchmarkSpec, listed: Listed, num_tracks: int, *, is_checked: bool, is_baseline: bool
+) -> tuple[str, ...]:
     """In what the measured part differs, or may differ, from the published one.
 
     Args:
         num_tracks: recordings of all splits that are measured.
         is_checked: whether YouTube ids were compared with those that the model was trained on.
+        is_baseline: the model is a published one, and what it was trained on is not known here.
     """
     found = []
-    if not is_checked and any(recording.youtube_id is not None for recording in listed.recordings):
+    if is_baseline:
+        found.append("what the baseline was trained on was not compared (its paper may say)")
+    elif not is_checked and any(recording.youtube_id is not None for recording in listed.recordings):
         found.append("what the model was trained on was not compared (--trained-on)")
     if spec.published is None:
         found.append("the published counts are not documented")
@@ -86,8 +91,10 @@ def described(report: BenchmarkReport) -> str:
 def figured(figures: Mapping[str, Any]) -> str:
     """The table of what ``job.measure`` returned."""
     if "metrics" in figures:
-        reports = {"model": figures}
-        return f"\n{retrieval_caption(reports)}\n\n{plain_table(retrieval_cells(reports))}"
+        baseline = figures.get("baseline")
+        reports = {"model" if baseline is None else baseline["name"]: figures}
+        said = "" if baseline is None else f"\n\n{_heard(baseline, figures)}"
+        return f"\n{retrieval_caption(reports)}{said}\n\n{plain_table(retrieval_cells(reports))}"
     rows = []
     for name, chance in figures["chance"].items():
         for method in ("zero_shot", "linear_probe"):
@@ -97,6 +104,19 @@ def figured(figures: Mapping[str, Any]) -> str:
                 value = {"value": f"{found['value']:.3f}", "95 %": interval, "chance": f"{chance:.3f}"}
                 rows.append({"measure": name, "method": method.replace("_", " "), **value})
     return "\n" + plain_table(rows)
+
+
+def _heard(baseline: Mapping[str, Any], figures: Mapping[str, Any]) -> str:
+    sources = ", ".join(f"{source} of {count}" for source, count in baseline["sources"].items()) or "not known"
+    unread = "not counted" if baseline["num_truncated"] is None else str(baseline["num_truncated"])
+    lines = {
+        "version": baseline["version"],
+        "hears": baseline["hears"],
+        "heard": sources,
+        "texts cut": unread,
+        "cosine of two texts": f"{figures['text_cosine']:.3f} on average",
+    }
+    return "\n".join(f"  {name:20} {text}" for name, text in lines.items())
 
 
 def _some(track_ids: tuple[str, ...]) -> str:

@@ -3,7 +3,8 @@
     list -> audio files -> harvest -> audio -> features
       `------------------------------------------------> manifest.parquet or labels.parquet
 
-Structure, captions, duplicates and shards are of training data; a benchmark's tracks are taken as they are.
+Structure, captions, duplicates and shards are of training data; a benchmark's tracks are taken as they are. A baseline
+hears the files themselves and needs no features: for it the audio stage is the last, which says what can be heard.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from tasks.stages import AudioStage, HarvestStage
 
 LABELS_FILE = "labels.parquet"
 _PARTITION_SIZE = 256
+_Stage = HarvestStage | AudioStage | FeatureStage
 _RECORDS: dict[str, type] = {"harvest": Harvest, "audio": AudioFacts, "features": Features}
 
 
@@ -52,7 +54,7 @@ def make_workspace(
     spec: BenchmarkSpec,
     recordings: Sequence[Recording],
     files: Mapping[str, Path],
-    features: FeatureSettings,
+    features: FeatureSettings | None,
     workspace: Workspace,
     *,
     processes: int | None = None,
@@ -63,7 +65,7 @@ def make_workspace(
     Args:
         recordings: of the benchmark; those without a file in ``files`` are left out.
         files: audio by track id.
-        features: how the model's encoders are opened.
+        features: how the model's encoders are opened; None for a baseline.
         processes: for decoding; one per core when None.
 
     Raises:
@@ -71,19 +73,18 @@ def make_workspace(
     """
     tracks = [_track(recording, files[recording.track_id]) for recording in recordings if recording.track_id in files]
     network = Network(NetworkSettings())  # never asked: every track is a file
-    stages = (
-        HarvestStage(HarvestSettings(), network),
-        AudioStage(_accept_all(spec)),
-        FeatureStage(features),
-    )
+    stages: list[_Stage] = [HarvestStage(HarvestSettings(), network), AudioStage(_accept_all(spec))]
+    if features is not None:
+        stages.append(FeatureStage(features))
     parts: dict[str, dict[str, PartInfo]] = {}
     with workspace.locked(), Pools(4, processes or os.cpu_count() or 1) as pools, network:
         # What failed before is tried again: a benchmark has few of these, and each one costs comparability.
         run = StageRun(workspace=workspace, pools=pools, on_detail=on_detail, retry=frozenset(ReasonClass))
         for partition in cut(tracks, _PARTITION_SIZE):
             parts[partition.name] = _run(stages, partition, run)
-            counts = parts[partition.name]["features"].counts
-            on_detail(f"{partition.name}: {counts.get('ok', 0)} of {len(partition.tracks)} tracks encoded")
+            counts = parts[partition.name][stages[-1].name].counts
+            done = "decoded" if features is None else "encoded"
+            on_detail(f"{partition.name}: {counts.get('ok', 0)} of {len(partition.tracks)} tracks {done}")
         return _publish(recordings, tracks, parts, workspace)
 
 
@@ -111,9 +112,7 @@ def _accept_all(spec: BenchmarkSpec) -> AudioSettings:
     )
 
 
-def _run(
-    stages: Sequence[HarvestStage | AudioStage | FeatureStage], partition: Partition, run: StageRun
-) -> dict[str, PartInfo]:
+def _run(stages: Sequence[_Stage], partition: Partition, run: StageRun) -> dict[str, PartInfo]:
     parts: dict[str, PartInfo] = {}
     for stage in stages:
         parts[stage.name] = run_stage(stage, partition, parts, run)
@@ -126,31 +125,36 @@ def _publish(
     parts: Mapping[str, Mapping[str, PartInfo]],
     workspace: Workspace,
 ) -> Measured:
-    publish_failures(parts, _RECORDS, {track.track_id: (track.split, track.url) for track in tracks}, workspace)
-    rows = [row for of_partition in parts.values() for row in read_rows(of_partition["features"].path, Features)]
+    run = {name: record for name, record in _RECORDS.items() if all(name in of for of in parts.values())}
+    address = {track.track_id: track.url for track in tracks}
+    publish_failures(parts, run, {track.track_id: (track.split, track.url) for track in tracks}, workspace)
+    last, record = list(run.items())[-1]
+    rows = [row for of_partition in parts.values() for row in read_rows(of_partition[last].path, record)]
     records = [row.outcome.record for row in rows if row.outcome.status is Status.OK]
     measured = frozenset(record.track_id for record in records if record is not None)
-    write_if_changed(workspace.features, to_table(Features, records))
+    if record is Features:  # those of a model measured before are not a baseline's to take away
+        write_if_changed(workspace.features, to_table(Features, records))
     kept = [recording for recording in recordings if recording.track_id in measured]
-    write_if_changed(workspace.manifest, _pairs(kept))
+    write_if_changed(workspace.manifest, _pairs(kept, address))
     write_if_changed(workspace.root / LABELS_FILE, _labels(kept))
     refused: Counter[str] = Counter()
     for of_partition in parts.values():
-        for name in _RECORDS:
+        for name in run:
             counts = of_partition[name].counts.items()
             refused.update({f"{name}: {reason}": count for reason, count in counts if reason != "ok"})
     return Measured(track_ids=measured, refused=dict(refused))
 
 
-def _pairs(recordings: Sequence[Recording]) -> pa.Table:
-    """A row per caption: what ``collap_model.training.data.Pairs`` reads. Every recording is one of its own."""
-    schema = pa.schema([(name, pa.string()) for name in ("track_id", "split", "caption", "cluster")])
+def _pairs(recordings: Sequence[Recording], address: Mapping[str, str]) -> pa.Table:
+    """A row per caption, for ``collap_model.pairs.Pairs`` and for baselines. Every recording is one of its own."""
+    schema = pa.schema([(name, pa.string()) for name in ("track_id", "split", "caption", "cluster", "url")])
     rows = [
         {
             "track_id": recording.track_id,
             "split": recording.split,
             "caption": text,
             "cluster": recording.track_id,
+            "url": address[recording.track_id],
         }
         for recording in recordings
         for text in recording.texts

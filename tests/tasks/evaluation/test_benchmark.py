@@ -13,6 +13,7 @@ import torch
 
 from collap_model.encoders.open import open_encoder
 from collap_model.features.feature_store import FeatureStore
+from collap_model.metrics.compare import compare
 from collap_model.model import CoLLAP
 from data_specs.spec import FeatureSettings
 from tasks.demo.encode import encode
@@ -24,6 +25,7 @@ from tasks.evaluation.benchmarks.job import BenchmarkJob, measure, prepare
 from tasks.evaluation.benchmarks.leakage import trained_ids
 from tasks.evaluation.benchmarks.listed import Recording
 from tasks.evaluation.benchmarks.report import described, figured
+from tests.collap_model.baselines.clap_models import save_clap
 from tests.collap_model.models import model
 from tests.tasks.builds import collap
 from tests.tasks.evaluation import lists
@@ -109,6 +111,41 @@ def _check_features(describer: Path, trained: Path) -> None:
         torch.testing.assert_close(stored_KD, heard_KD[: len(clips_KE)], atol=0.02, rtol=0)
         means.append(stored_KD.mean(0))
     assert torch.pdist(torch.stack(means)).min() > 0.02, "the tracks sound alike: the check above says nothing"
+
+
+def test_a_baseline_is_asked_the_same_without_features(describer: Path, trained: Path, tmp_path: Path) -> None:
+    clap = save_clap(tmp_path / "clap")
+    work = describer.parent / "work"
+    next(describer.rglob("300.2min.mp3")).write_bytes(b"no music at all" * 100)
+    options = ["--audio", describer, "--baseline", f"clap={clap}", "--workspace", work, "--processes", "1"]
+    done = collap("benchmark", "song-describer-full", *options)
+    assert done.returncode == 0, done.stderr
+    assert "original file of 5" in done.stdout and "whole: windows side by side" in done.stdout
+    assert "what the baseline was trained on was not compared" in done.stdout
+    assert "audio: undecodable 1" in done.stdout
+    assert not (work / "features").exists() and not (work / "features.parquet").exists()
+    figures = json.loads((work / "retrieval-clap-clap.json").read_text())
+    assert figures["baseline"]["sources"] == {"original file": 5}
+
+    ours = job(describer, trained)
+    prepare(ours)
+    of_model = measure(ours)
+    assert of_model["queries_sha256"] == figures["queries_sha256"]
+    found = compare(work / "retrieval-small.npz", work / "retrieval-clap-clap.npz")
+    assert set(found) == {"text_to_track", "track_to_text"}
+    features = (work / "features.parquet").stat().st_mtime_ns
+    prepare(job(describer, trained, model=None, baseline=f"clap={clap}"))
+    assert (work / "features.parquet").stat().st_mtime_ns == features, "a baseline takes a model's features away"
+
+
+def test_a_job_measures_a_model_or_a_baseline(describer: Path, trained: Path) -> None:
+    for changes in ({"model": None}, {"baseline": "clap=x"}):
+        with pytest.raises(ValueError, match="give a model or a baseline, one of the two"):
+            job(describer, trained, **changes)
+    with pytest.raises(ValueError, match=r"baseline 'clip=x': expected NAME=WEIGHTS"):
+        job(describer, trained, model=None, baseline="clip=x")
+    with pytest.raises(BuildError, match="gtzan is of classes; baselines are measured on retrieval only"):
+        prepare(job(describer, trained, model=None, baseline="clap=x", spec="gtzan"))
 
 
 def test_what_is_missing_is_counted(describer: Path, trained: Path) -> None:

@@ -1,0 +1,122 @@
+"""What is asked of a split and where the sound of its tracks lies. No features are needed.
+
+Shapes: T samples.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from collap_model.baselines.baseline import Samples
+from collap_model.baselines.sound import read_at, resampled
+from collap_model.encoders.encoder import SAMPLE_RATE_HZ
+from collap_model.extract import read_shard
+from collap_model.features.encode_tracks import read_sound
+from collap_model.features.feature_files import Sound
+from collap_model.pairs import MANIFEST_FILE
+
+__all__ = ["Queries", "read_queries", "sounds_of"]
+
+_COLUMNS = ("track_id", "split", "caption", "cluster")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queries:
+    """Texts, tracks, and which belong together."""
+
+    described: dict[str, list[int]]
+    """Each distinct caption with the places of its tracks, as ``evaluation.relevance.described_tracks`` has them."""
+    track_ids: tuple[str, ...]
+    sources: dict[str, Path | Sound]
+    """By track id: the user's own file where the manifest names one that is there, else the 16 kHz copy in a shard."""
+
+    @property
+    def heard(self) -> dict[str, int]:
+        """Tracks by what is heard of them."""
+        copy = f"{SAMPLE_RATE_HZ // 1000} kHz copy"
+        return dict(Counter("original file" if isinstance(s, Path) else copy for s in self.sources.values()))
+
+
+def read_queries(workspace: Path, split: str, *, with_sound: bool = True) -> Queries:
+    """The rows of one split of ``workspace/manifest.parquet``, in its order.
+
+    Raises:
+        ValueError: no manifest, one without the columns of a dataset or benchmark, no row of the split, an empty
+            caption, or a track whose sound is nowhere (unless ``with_sound`` is off).
+    """
+    path = workspace / MANIFEST_FILE
+    if not path.is_file():
+        raise ValueError(f"no manifest at {path}; build the dataset, or prepare the benchmark, first")
+    try:
+        table: pa.Table = pq.read_table(path)
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{path} is cut off or no Parquet ({error}); build it again") from error
+    if lacking := sorted(set(_COLUMNS) - set(table.column_names)):
+        raise ValueError(f"{path} lacks the columns {lacking}; build it again")
+    every = table.to_pylist()
+    rows = [row for row in every if row["split"] == split]
+    if not rows:
+        raise ValueError(f"{path} has no row of split {split!r}; its splits are {sorted({r['split'] for r in every})}")
+    if wordless := [row["track_id"] for row in rows if not (row["caption"] or "").strip()]:
+        raise ValueError(f"{len(wordless)} captions of split {split!r} are empty, the first of {wordless[0]!r}")
+    track_ids = tuple(dict.fromkeys(row["track_id"] for row in rows))
+    return Queries(
+        described=_described(rows, track_ids),
+        track_ids=track_ids,
+        sources=_sources(workspace, rows) if with_sound else {},
+    )
+
+
+def sounds_of(queries: Queries, sample_rate_hz: int) -> Iterator[Samples]:
+    """Mono samples ``[T]`` of each track in order, at the model's rate.
+
+    Raises:
+        ValueError: a file that cannot be decoded.
+    """
+    for track_id in queries.track_ids:
+        source = queries.sources[track_id]
+        if isinstance(source, Path):
+            yield read_at(source, sample_rate_hz)
+        else:
+            yield resampled(read_sound(source), SAMPLE_RATE_HZ, sample_rate_hz)
+
+
+def _described(rows: list[dict[str, Any]], track_ids: tuple[str, ...]) -> dict[str, list[int]]:
+    """A caption describes every track that has it and every other recording of these, as in ``described_tracks``."""
+    cluster_of = {row["track_id"]: row["cluster"] for row in rows}
+    members: dict[str, set[int]] = {}
+    for number, track_id in enumerate(track_ids):
+        members.setdefault(cluster_of[track_id], set()).add(number)
+    described: dict[str, set[int]] = {}
+    for row in rows:
+        described.setdefault(row["caption"], set()).update(members[row["cluster"]])
+    return {caption: sorted(tracks) for caption, tracks in described.items()}
+
+
+def _sources(workspace: Path, rows: list[dict[str, Any]]) -> dict[str, Path | Sound]:
+    shards: dict[str, dict[str, Sound]] = {}
+    found: dict[str, Path | Sound] = {}
+    for row in rows:
+        track_id, url, shard = row["track_id"], urlsplit(row.get("url") or ""), row.get("shard")
+        original = Path(unquote(url.path)) if url.scheme == "file" else None
+        if original is not None and original.is_absolute() and original.is_file():
+            found[track_id] = original
+            continue
+        if shard is None:
+            raise ValueError(f"the sound of {track_id!r} was at {original}, and is gone; prepare the benchmark again")
+        if shard not in shards:
+            shards[shard] = {sound.track_id: sound for sound in read_shard(workspace / "shards" / shard)}
+        if track_id not in shards[shard]:
+            raise ValueError(
+                f"{workspace / 'shards' / shard} does not hold track {track_id!r}; build the dataset again"
+            )
+        found[track_id] = shards[shard][track_id]
+    return found
