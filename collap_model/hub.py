@@ -18,12 +18,14 @@ __all__ = ["local_folder", "push_folder"]
 def local_folder(name_or_folder: Path | str) -> Path:
     """The folder itself, or that of a downloaded repository (kept in the hub's cache, and read there when offline).
 
+    A link is followed once, here: ``models/in-use`` may lead elsewhere before the last file is read.
+
     Raises:
         ValueError: neither a folder nor a repository that can be had; says what was tried.
     """
     folder = Path(name_or_folder).expanduser()
     if folder.exists() or isinstance(name_or_folder, Path):
-        return folder
+        return folder.resolve()
     if not _is_repository(name_or_folder):
         raise ValueError(f"no folder {name_or_folder!r}, and no name of a hub repository either (OWNER/NAME)")
     try:

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from data_specs.spec import SpecError, explain
 from tasks.engine.errors import BuildError
+from tasks.promotion.shown import ruled
 from tasks.reporting.card import BuildReport
 from tasks.reporting.console import built, retrieved
 
@@ -68,6 +69,8 @@ def show(result: Any) -> None:
     elif isinstance(result, dict) and "build" in result:
         print(built(result["build"]))
         print(retrieved(result["retrieval"]))
+        if result["promotion"] is not None:
+            print(ruled(result["promotion"]))
         print(NEXT)
     elif isinstance(result, dict):
         print(retrieved(result))
@@ -79,7 +82,8 @@ NEXT = """
 Where to look next
   runs/demo/CARD.md                the dataset: funnel, licences, how to read the shards
   runs/demo/shards/                WebDataset tars; runs/demo/manifest.parquet lists every sample
-  runs/demo/models/                training runs: config.json, log.jsonl, model/, retrieval-test.json
+  runs/demo/models/comparison.html the runs side by side, and a page of each: report.html in its folder
+  runs/demo/models/in-use/         the model to load: CoLLAP.from_pretrained("runs/demo/models/in-use")
   make up                          a Prefect server, a worker and the deployments on this machine
   data_specs/local.yaml            the same for a folder of your own music: collap build data_specs/local.yaml"""
 

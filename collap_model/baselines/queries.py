@@ -16,11 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from collap_model.baselines.baseline import Samples
-from collap_model.baselines.sound import read_at, resampled
 from collap_model.encoders.encoder import SAMPLE_RATE_HZ
 from collap_model.extract import read_shard
 from collap_model.features.encode_tracks import read_sound
 from collap_model.features.feature_files import Sound
+from collap_model.frontends.samples import read_at, resampled
 from collap_model.pairs import MANIFEST_FILE
 
 __all__ = ["Queries", "read_queries", "sounds_of"]

@@ -18,9 +18,10 @@ from collap_model.evaluation.told import Told
 from collap_model.model import CoLLAP
 from collap_model.pairs import Pairs
 from collap_model.training.data import pad_clips
-from data_specs.renderings import swappable, swapped
+from collap_model.training.negatives import exchanges
+from data_specs.renderings import swapped
 
-__all__ = ["exchanges", "mean_clip", "order_swap"]
+__all__ = ["drawn_exchanges", "mean_clip", "order_swap"]
 
 _ITEMS_OF_A_TRACK = 4
 
@@ -34,7 +35,7 @@ def order_swap(model: CoLLAP, pairs: Pairs, told: Mapping[str, Told], tracks: Tr
     mean_1D = mean_clip(tracks)
     scores, of_track, num_read_alike = [], [], 0
     for number, item in enumerate(told.values()):
-        drawn = exchanges(item, model.form.max_track_seconds, number)
+        drawn = drawn_exchanges(item, model.form.max_track_seconds, number)
         if drawn:
             found, alike = _of_track(model, pairs, item, drawn, mean_1D)
             scores.append(found)
@@ -50,10 +51,9 @@ def order_swap(model: CoLLAP, pairs: Pairs, told: Mapping[str, Told], tracks: Tr
     return order_figures(joined, of_track, num_read_alike)
 
 
-def exchanges(item: Told, longest: int, seed: int) -> list[tuple[int, int]]:
+def drawn_exchanges(item: Told, longest: int, seed: int) -> list[tuple[int, int]]:
     """Pairs of sections to exchange, both within ``longest`` seconds: all, or a few drawn from ``seed``."""
-    caption = item.caption
-    possible = [(i, j) for i, j in swappable(caption) if caption.sections[j].end_s <= longest]
+    possible = exchanges(item.caption, longest)
     order = np.random.default_rng(seed).permutation(len(possible))
     return [possible[number] for number in sorted(order[:_ITEMS_OF_A_TRACK])]
 

@@ -22,7 +22,7 @@ import torch
 
 from collap_model.encoders.encoder import SAMPLE_RATE_HZ
 
-__all__ = ["LOUDEST", "check_samples", "read_audio"]
+__all__ = ["LOUDEST", "check_samples", "read_at", "read_audio", "resampled"]
 
 Samples = npt.NDArray[np.float32]
 
@@ -89,17 +89,34 @@ def read_audio(path: str | Path) -> Samples:
         OSError: no such file, or no right to read it.
         ValueError: not a media file, no sound in it, or sound that cannot be read to its end.
     """
+    return _as_16_bit(read_at(path, SAMPLE_RATE_HZ))
+
+
+def read_at(path: str | Path, sample_rate_hz: int) -> Samples:
+    """As ``read_audio`` at any rate and without rounding: other models hear more than the 16 kHz copy has.
+
+    Channels are averaged and the rate is changed as ``librosa.load`` does it. Lossy decoders overshoot full scale.
+
+    Raises:
+        OSError: no such file, or no right to read it.
+        ValueError: not a media file, no sound in it, or sound that cannot be read to its end.
+    """
     path = Path(path)
     try:
         with av.open(str(path.absolute()), options=_OPTIONS, metadata_errors="replace") as container:
-            samples_T = np.concatenate([_as_16_bit(part_T) for part_T in _resampled(container)])
+            samples_T = np.concatenate(list(_resampled(container, sample_rate_hz)))
         if not samples_T.size:
-            raise ValueError(f"what it holds is shorter than one sample at {SAMPLE_RATE_HZ} Hz")
+            raise ValueError(f"what it holds is shorter than one sample at {sample_rate_hz} Hz")
         return samples_T
     except (OSError, MemoryError):
         raise  # the machine's trouble, not the file's; some are FFmpeg's errors too
     except (av.error.FFmpegError, ValueError) as error:
         raise ValueError(f"{path} is not sound that can be read to its end: {error}") from error
+
+
+def resampled(samples_T: Samples, from_hz: int, to_hz: int) -> Samples:
+    """Samples ``[T]`` at another rate."""
+    return samples_T if from_hz == to_hz else soxr.resample(samples_T, from_hz, to_hz, quality="HQ")
 
 
 def _as_16_bit(samples_T: Samples) -> Samples:
@@ -108,7 +125,7 @@ def _as_16_bit(samples_T: Samples) -> Samples:
     return np.clip(np.rint(samples_T * scale), -scale, scale - 1) / scale
 
 
-def _resampled(container: Any) -> Iterator[Samples]:
+def _resampled(container: Any, sample_rate_hz: int) -> Iterator[Samples]:
     frames = _frames(container)
     first = next(frames, None)
     if first is None:
@@ -117,10 +134,10 @@ def _resampled(container: Any) -> Iterator[Samples]:
     if rate_hz not in _RATES_HZ:
         raise ValueError(f"its rate is {rate_hz} Hz, readable are {_RATES_HZ[0]} to {_RATES_HZ[-1]} Hz")
     blocks = _mono_blocks(itertools.chain([first], frames), _form(first))
-    if rate_hz == SAMPLE_RATE_HZ:
+    if rate_hz == sample_rate_hz:
         yield from blocks
         return
-    stream = soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
+    stream = soxr.ResampleStream(rate_hz, sample_rate_hz, 1, dtype="float32", quality="HQ")
     for mono_T in blocks:
         yield stream.resample_chunk(mono_T)
     yield stream.resample_chunk(np.zeros(0, np.float32), last=True)

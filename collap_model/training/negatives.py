@@ -18,7 +18,7 @@ from collap_model.training.augment import View
 from data_specs.records import Caption
 from data_specs.renderings import PARAGRAPH, swappable, swapped
 
-__all__ = ["Swaps"]
+__all__ = ["Swaps", "exchanges"]
 
 _IN_THE_MUSIC = 0.5
 """Chance that the music is exchanged: at any other the look of a text would say something."""
@@ -30,23 +30,20 @@ class Swaps:
     def __init__(self, captions: Mapping[Pair, Caption], longest: int) -> None:
         """``longest`` seconds of a track are heard: nobody can tell an exchange beyond them.
 
-        Sections that do not begin with the track, or not in the order of time, are never exchanged:
-        an imported caption may have such.
-
         Raises:
             ValueError: a caption's text is not one paragraph per section, or none has two sections to exchange.
         """
         self.longest = longest
         self._exchanges: dict[Pair, tuple[Caption, list[tuple[int, int]]]] = {}
         for pair, caption in captions.items():
-            exchanges = _exchanges(caption, longest)
-            for i, j in exchanges:  # now, and not after hours of training
+            possible = exchanges(caption, longest)
+            for i, j in possible:  # now, and not after hours of training
                 try:
                     swapped(caption, i, j)
                 except ValueError as error:
                     raise ValueError(f"the caption of {caption.track_id!r} cannot be exchanged: {error}") from error
-            if exchanges:
-                self._exchanges[pair] = (caption, exchanges)
+            if possible:
+                self._exchanges[pair] = (caption, possible)
         if not self._exchanges:
             raise ValueError(
                 f"swap_negatives is above 0, but none of the {len(captions)} captions with sections has two to "
@@ -63,8 +60,8 @@ class Swaps:
         """
         if pair not in self._exchanges:
             return None
-        caption, exchanges = self._exchanges[pair]
-        i, j = exchanges[int(rng.integers(len(exchanges)))]
+        caption, possible = self._exchanges[pair]
+        i, j = possible[int(rng.integers(len(possible)))]
         told, other = (self._of_heard(text, caption) for text in (caption.clock_free_text, swapped(caption, i, j)))
         if rng.random() < _IN_THE_MUSIC:
             starts_s = [section.start_s for section in caption.sections]
@@ -77,7 +74,11 @@ class Swaps:
         return PARAGRAPH.join(text.split(PARAGRAPH)[:-beyond]) if beyond else text
 
 
-def _exchanges(caption: Caption, longest: int) -> list[tuple[int, int]]:
+def exchanges(caption: Caption, longest: int) -> list[tuple[int, int]]:
+    """Pairs of sections to exchange among those of the first ``longest`` seconds, see ``swappable``.
+
+    None where sections do not begin with the track, or not in the order of time: an imported caption may have such.
+    """
     starts_s, ends_s = zip(*((section.start_s, section.end_s) for section in caption.sections), strict=True)
     if round(starts_s[0]) != 0 or list(starts_s) != sorted(starts_s) or list(ends_s) != sorted(ends_s):
         return []

@@ -21,10 +21,11 @@ from data_specs.publish import publish_bytes
 from tasks.engine.errors import BuildError
 from tasks.engine.workspace import hold
 from tasks.promotion.record import Decision
+from tasks.training.job import IN_USE
 
 __all__ = ["IN_USE", "PROMOTIONS", "REFUSALS", "History", "models_of"]
 
-PROMOTIONS, REFUSALS, IN_USE = "promotions.jsonl", "refusals.jsonl", "in-use"
+PROMOTIONS, REFUSALS = "promotions.jsonl", "refusals.jsonl"
 _NEXT = f".{IN_USE}.next"
 """One name for all: only the holder of the lock writes it, so a kill leaves one at most."""
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from collap_model.training.config import TrainConfig
 from data_specs.hashing import digest, file_sha256
@@ -15,6 +15,9 @@ from data_specs.publish import publish_bytes
 from tasks.engine.errors import BuildError
 from tasks.engine.workspace import Workspace, hold
 from tasks.training.launch import run_logged
+
+IN_USE = "in-use"
+"""Beside the runs: the link to the model that is in use, see ``tasks.promotion``."""
 
 
 class TrainJob(BaseModel):
@@ -30,6 +33,13 @@ class TrainJob(BaseModel):
     )
     processes: int = Field(1, ge=1, le=64, description="One per GPU; more than one runs under torchrun")
     config: TrainConfig = Field(TrainConfig(), title="Configuration")
+
+    @field_validator("run")
+    @classmethod
+    def _not_a_link(cls, run: str | None) -> str | None:
+        if run == IN_USE:
+            raise ValueError(f"{IN_USE!r} is the link to the model in use; choose another name")
+        return run
 
     @property
     def dataset(self) -> str:

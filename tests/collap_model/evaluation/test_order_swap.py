@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from collap_model.choices import FusionName
 from collap_model.evaluation import order_figures as room
 from collap_model.evaluation.order_figures import OrderSwap
-from collap_model.evaluation.order_swap import exchanges, mean_clip, order_swap
+from collap_model.evaluation.order_swap import drawn_exchanges, mean_clip, order_swap
 from collap_model.evaluation.score_tiles import embedded, heard
 from collap_model.features.rearranged import exchanged
 from collap_model.model import CoLLAP
@@ -67,7 +67,7 @@ def test_figures_are_those_of_plain_loops(noisy: Pairs, fusion: FusionName) -> N
         for number, item in enumerate(told_of(noisy).values()):
             starts_s = [section.start_s for section in item.caption.sections]
             true = hear(made, noisy.store.clips(item.track_id, 5))
-            for i, j in exchanges(item, 300, number):
+            for i, j in drawn_exchanges(item, 300, number):
                 false = hear(made, noisy.store.clips(item.track_id, 5, exchanged(starts_s, i, j, 60)))
                 texts = [item.caption.clock_free_text, swapped(item.caption, i, j)]
                 tt, ft = made.score(texts, true)[:, 0].tolist()
@@ -177,12 +177,12 @@ def test_texts_that_are_shortened_to_the_same_are_no_item(songs: Pairs) -> None:
 
 def test_only_what_is_heard_is_exchanged(songs: Pairs) -> None:
     (item, *_) = told_of(songs).values()
-    assert exchanges(item, 30, 0) == [(1, 2)]
-    assert exchanges(item, 29, 0) == []
-    drawn = exchanges(item, 300, 0)
+    assert drawn_exchanges(item, 30, 0) == [(1, 2)]
+    assert drawn_exchanges(item, 29, 0) == []
+    drawn = drawn_exchanges(item, 300, 0)
     assert len(drawn) == 4
-    assert drawn == sorted(set(drawn)) == exchanges(item, 300, 0)
-    assert len({tuple(exchanges(item, 300, seed)) for seed in range(9)}) > 1
+    assert drawn == sorted(set(drawn)) == drawn_exchanges(item, 300, 0)
+    assert len({tuple(drawn_exchanges(item, 300, seed)) for seed in range(9)}) > 1
 
 
 def test_chance_of_four_scores_in_random_order() -> None:

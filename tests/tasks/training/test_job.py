@@ -87,3 +87,8 @@ def test_a_train_split_of_one_song(tmp_path: Path) -> None:
     make_workspace(tmp_path, num_train=1, num_test=2)
     with pytest.raises(BuildError, match=r"(?s)exited with 2.*train"):
         train(TrainJob(workspace=str(tmp_path), config=CONFIG))
+
+
+def test_no_run_is_called_like_the_link_to_the_model_in_use() -> None:
+    with pytest.raises(ValidationError, match="'in-use' is the link to the model in use"):
+        TrainJob(run="in-use")
