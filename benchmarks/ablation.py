@@ -112,7 +112,7 @@ def table(workspace: Path, arms: list[str], seed: int) -> str:
     lines = [
         f"Seed {seed}: {size}, text to track, 95 % intervals.",
         "",
-        "| arm | R@1 % | R@10 % | MRR | R@10 less attention's | order: text | audio | group | without listening |",
+        "| arm | R@1 % | R@10 % | MRR | R@1 less attention's | order: text | audio | group | without listening |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for arm, report in reports.items():
@@ -128,7 +128,7 @@ def table(workspace: Path, arms: list[str], seed: int) -> str:
 def beside(base: Path, other: Path) -> str:
     """The paired difference on the same queries."""
     differences = compare(base / "retrieval-test.npz", other / "retrieval-test.npz")
-    found: Difference = differences["text_to_track"]["recall_at_10"]
+    found: Difference = differences["text_to_track"]["recall_at_1"]
     return f"{100 * found.value:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
 
 

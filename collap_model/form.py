@@ -29,13 +29,11 @@ class ModelForm(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     architecture: Literal["collap"] = "collap"
-    version: Literal[2] = 2
+    version: Literal[3] = 3
     """Raised when weights of before no longer fit."""
     text_tower: TowerName
     fusion: FusionName
     dim: int = Field(ge=1)
-    num_parts: int = Field(16, ge=1)
-    """Into how many runs of tokens the ``ordered`` fusion cuts a text; no other fusion looks at it."""
     dropout: float = Field(ge=0, lt=1)
     temperature: float = Field(gt=0.01, lt=1)
     """Initial; the learned one is among the weights."""
@@ -91,6 +89,6 @@ def read_form(path: Path) -> ModelForm:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise ValueError(
-            f"{path} is not the form of a CoLLAP model (architecture 'collap', version 2): {where}: {first['msg']}"
+            f"{path} is not the form of a CoLLAP model (architecture 'collap', version 3): {where}: {first['msg']}"
             f" ({error.error_count()} faults)"
         ) from error

@@ -85,7 +85,7 @@ class CoLLAP(nn.Module):
     def embed_texts(self, tokens: TokenBatch) -> Texts:
         """Unit vectors in float32: of the texts and, for the fusions that look at them, of their parts.
 
-        Parts are the text's own tokens for ``token`` and runs of them for ``ordered``, through the texts' own head.
+        Parts are the text's own tokens for ``token`` and its paragraphs for ``ordered``, through the texts' own head.
         """
         states = self.tower(tokens.ids_IL, tokens.mask_IL)
         text_ID = self._project(states.pooled_IW)
@@ -93,7 +93,7 @@ class CoLLAP(nn.Module):
             return Texts(text_ID=text_ID)
         parts_IPW, mask_IP = states.states_ILW, tokens.words_IL
         if self.form.fusion == "ordered":
-            parts_IPW, mask_IP = pool_parts(parts_IPW, mask_IP, self.form.num_parts)
+            parts_IPW, mask_IP = pool_parts(parts_IPW, tokens.parts_IL)
         parts_IPD = self._project(parts_IPW).masked_fill(~mask_IP.unsqueeze(-1), 0.0)
         return Texts(text_ID=text_ID, parts_IPD=parts_IPD, parts_mask_IP=mask_IP)
 

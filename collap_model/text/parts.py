@@ -1,36 +1,54 @@
 """Parts of a text in order, for the scores that compare them with the clips of a song.
 
+A part is a paragraph: captions here give each section of a song one. Of a text that is one paragraph, each sentence is
+a part.
+
 Shapes: I texts, L tokens, P parts, W tower width.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Sequence
+
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-__all__ = ["pool_parts"]
+from collap_model.text.shorten import PARAGRAPH_END, SENTENCE_END
+
+__all__ = ["NO_PART", "number_parts", "pool_parts"]
+
+NO_PART = -1
+"""Of padding, and of the tokens that a tower puts around every text: they describe no moment of a song."""
 
 
-def pool_parts(states_ILW: Tensor, mask_IL: Tensor, num_parts: int) -> tuple[Tensor, Tensor]:
-    """Mean states of ``num_parts`` runs of tokens, in order, of lengths that differ by at most one.
-
-    A text of fewer tokens has as many parts as tokens. Give ``TokenBatch.words_IL`` as the mask to leave
-    out the tokens that a tower puts around every text: they describe no moment of a song.
+def number_parts(text: str, starts: Sequence[int]) -> list[int]:
+    """The part that each token belongs to, counted from 0 without gaps.
 
     Args:
-        mask_IL: True on the tokens that count. States elsewhere do not matter, NaN included.
-        num_parts: P, at least 1.
+        starts: where each token begins in ``text``, in characters, ascending; white space goes with what follows it.
+    """
+    for borders in (PARAGRAPH_END, SENTENCE_END):
+        ends = [match.end() for match in borders.finditer(text)]
+        found = [bisect_right(ends, start) for start in starts]
+        numbers = {part: number for number, part in enumerate(dict.fromkeys(found))}
+        if len(numbers) > 1:
+            break
+    return [numbers[part] for part in found]
+
+
+def pool_parts(states_ILW: Tensor, parts_IL: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean states of the tokens of each part.
+
+    Args:
+        parts_IL: as ``number_parts`` counts them, ``NO_PART`` on tokens that are of none. States there do not matter,
+            NaN included.
 
     Returns:
         ``parts_IPW``, zero where masked, and ``mask_IP``, True on real parts.
     """
-    if num_parts < 1:
-        raise ValueError(f"num_parts is {num_parts}; a text has at least 1 part")
-    length_I1 = mask_IL.sum(1, keepdim=True)
-    rank_IL = mask_IL.cumsum(1) - 1
-    # Token r of n goes to part floor(r p / n): every part gets floor(n / p) or ceil(n / p) tokens.
-    part_IL = rank_IL * length_I1.clamp(max=num_parts) // length_I1.clamp(min=1)
-    member_ILP = one_hot(part_IL.clamp(0, num_parts - 1), num_parts) * mask_IL.unsqueeze(-1)
+    num_parts = int(parts_IL.max()) + 1
+    member_ILP = one_hot(parts_IL - NO_PART, num_parts + 1)[..., 1:]
     size_IP = member_ILP.sum(1)
-    sum_IPW = member_ILP.mT.to(states_ILW.dtype) @ states_ILW.masked_fill(~mask_IL.unsqueeze(-1), 0)
+    sum_IPW = member_ILP.mT.to(states_ILW.dtype) @ states_ILW.masked_fill((parts_IL == NO_PART).unsqueeze(-1), 0)
     return sum_IPW / size_IP.clamp(min=1).unsqueeze(-1), size_IP > 0

@@ -21,7 +21,7 @@ class Texts:
 
     text_ID: Tensor
     parts_IPD: Tensor | None = None
-    """Tokens or runs of tokens, in order, zero where masked; None for fusions that look at the whole only."""
+    """Tokens or paragraphs, in order, zero where masked; None for fusions that look at the whole only."""
     parts_mask_IP: Tensor | None = None
     """True on real parts; every text has at least one."""
 

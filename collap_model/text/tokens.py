@@ -14,6 +14,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from collap_model.text.parts import NO_PART, number_parts
 from collap_model.text.shorten import shorten
 
 __all__ = ["TokenBatch", "token_batch"]
@@ -28,18 +29,23 @@ class TokenBatch:
     ids_IL: Tensor
     mask_IL: Tensor
     """True on real tokens, those that the tower itself puts before and after a text among them."""
-    words_IL: Tensor
-    """True on the text's own tokens; every text has at least one."""
+    parts_IL: Tensor
+    """The part of its text that a token is of, see ``parts``; ``NO_PART`` unless it is one of the text's own."""
     num_truncated: int
     """Texts that were shortened because the tower does not read that far."""
     num_tokens_lost: int
     """Tokens that they lost by it, together."""
 
+    @property
+    def words_IL(self) -> Tensor:
+        """True on the text's own tokens; every text has at least one."""
+        return self.parts_IL != NO_PART
+
     def to(self, device: torch.device) -> TokenBatch:
         return TokenBatch(
             ids_IL=self.ids_IL.to(device, non_blocking=True),
             mask_IL=self.mask_IL.to(device, non_blocking=True),
-            words_IL=self.words_IL.to(device, non_blocking=True),
+            parts_IL=self.parts_IL.to(device, non_blocking=True),
             num_truncated=self.num_truncated,
             num_tokens_lost=self.num_tokens_lost,
         )
@@ -49,10 +55,10 @@ class TokenBatch:
         lengths: list[int] = self.mask_IL.sum(1).tolist()
         for first in range(0, len(lengths), size):
             rows, longest = slice(first, first + size), max(lengths[first : first + size])
-            ids_IL, mask_IL, words_IL = (
-                values_IL[rows, :longest] for values_IL in (self.ids_IL, self.mask_IL, self.words_IL)
+            ids_IL, mask_IL, parts_IL = (
+                values_IL[rows, :longest] for values_IL in (self.ids_IL, self.mask_IL, self.parts_IL)
             )
-            yield replace(self, ids_IL=ids_IL, mask_IL=mask_IL, words_IL=words_IL)
+            yield replace(self, ids_IL=ids_IL, mask_IL=mask_IL, parts_IL=parts_IL)
 
 
 def token_batch(
@@ -76,28 +82,31 @@ def token_batch(
     _read_plainly(tokenizer)
     whole = [_LONE_SURROGATE.sub("\ufffd", text) for text in texts]
     room = max_tokens - len(before) - len(after)
-    rows, num_truncated, num_tokens_lost = [], 0, 0
+    rows, parts, num_truncated, num_tokens_lost = [], [], 0, 0
     for index, encoding in enumerate(tokenizer.encode_batch(whole, add_special_tokens=False)):
         ids: list[int] = encoding.ids
+        starts: list[int] = [start for start, _ in encoding.offsets]
         if not ids:
             raise ValueError(f"text {index}, {whole[index][:40]!r}, has no token in this tokenizer's vocabulary")
         if len(ids) > room:
-            kept = shorten(whole[index], [start for start, _ in encoding.offsets], room)
+            kept = shorten(whole[index], starts, room)
             num_truncated += 1
             num_tokens_lost += len(ids) - len(kept)
-            ids = [ids[token] for token in kept]
-        rows.append(ids)
-    lengths_I = torch.tensor([len(row) for row in rows])
-    longest = len(before) + int(lengths_I.max()) + len(after)
-    padding = [[pad_id] * (longest - len(before) - len(row) - len(after)) for row in rows]
-    place_L = torch.arange(longest) - len(before)
+            ids, starts = [ids[token] for token in kept], [starts[token] for token in kept]
+        rows.append([*before, *ids, *after])
+        parts.append([*[NO_PART] * len(before), *number_parts(whole[index], starts), *[NO_PART] * len(after)])
+    longest = max(map(len, rows))
     return TokenBatch(
-        ids_IL=torch.tensor([[*before, *row, *after, *rest] for row, rest in zip(rows, padding, strict=True)]),
-        mask_IL=place_L < (lengths_I + len(after)).unsqueeze(1),
-        words_IL=(place_L >= 0) & (place_L < lengths_I.unsqueeze(1)),
+        ids_IL=_padded(rows, longest, pad_id),
+        mask_IL=torch.arange(longest) < torch.tensor([len(row) for row in rows]).unsqueeze(1),
+        parts_IL=_padded(parts, longest, NO_PART),
         num_truncated=num_truncated,
         num_tokens_lost=num_tokens_lost,
     )
+
+
+def _padded(rows: Sequence[Sequence[int]], longest: int, value: int) -> Tensor:
+    return torch.tensor([[*row, *[value] * (longest - len(row))] for row in rows])
 
 
 def _check(texts: Sequence[str]) -> None:

@@ -137,6 +137,14 @@ class TrainConfig(BaseModel):
         "two sections exchanged, in half of them with the music exchanged instead: teaches order. Needs the build's "
         "captions.parquet",
     )
+    section_negatives: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        title="Section chance",
+        description="Share of tracks of which one section is heard, with its text against that of another section of "
+        "the track: teaches what happens when. Needs the build's captions.parquet",
+    )
     seed: int = Field(0, ge=0, lt=2**31, title="Seed", description="Of weights, order, augmentation and dropout")
     checkpoint_every: int = Field(
         500, ge=1, title="Checkpoint every", description="Steps between checkpoints; a kill costs at most this many"
@@ -172,6 +180,10 @@ class TrainConfig(BaseModel):
         if self.sentences_chance + self.global_chance > 1:
             raise ValueError(
                 f"sentences_chance {self.sentences_chance} + global_chance {self.global_chance} must not exceed 1"
+            )
+        if self.swap_negatives + self.section_negatives > 1:
+            raise ValueError(
+                f"swap_negatives {self.swap_negatives} + section_negatives {self.section_negatives} must not exceed 1"
             )
         if self.warmup_steps >= self.steps:
             raise ValueError(f"warmup_steps {self.warmup_steps} must be fewer than steps {self.steps}")

@@ -24,6 +24,7 @@ from collap_model.training.captions import CAPTIONS_FILE, captions_sha256, read_
 from collap_model.training.config import TrainConfig
 from collap_model.training.distributed import World
 from collap_model.training.negatives import Swaps
+from collap_model.training.section_negatives import OtherSections
 
 __all__ = ["TextsAndClips", "TrainingData", "pad_clips"]
 
@@ -76,7 +77,10 @@ class TrainingData:
         self.batches_per_epoch = len(pairs) // size
         self.captions = read_captions(pairs.store.workspace, pairs.pairs)
         """Of the pairs whose sections are known."""
-        self.swaps = self._open_swaps() if config.swap_negatives > 0 else None
+        if config.swap_negatives + config.section_negatives > 0:
+            self._check_captions()
+        self.swaps = Swaps(self.captions, config.max_track_seconds) if config.swap_negatives > 0 else None
+        self.others = OtherSections(self.captions, config.max_track_seconds) if config.section_negatives > 0 else None
 
     def fingerprint(self) -> str:
         """Hash of everything a batch is made of beside the config."""
@@ -113,20 +117,22 @@ class TrainingData:
 
     def _view(self, rng: np.random.Generator, pair: Pair) -> View:
         num_seconds = self.pairs.store.rows[pair.track_id].num_seconds
-        if self.swaps is not None and rng.random() < self.config.swap_negatives:
-            swap = self.swaps.draw(rng, pair, num_seconds)
-            if swap is not None:
-                return swap
+        kind, hard = rng.random(), None
+        if self.swaps is not None and kind < self.config.swap_negatives:
+            hard = self.swaps.draw(rng, pair, num_seconds)
+        elif self.others is not None and kind < self.config.swap_negatives + self.config.section_negatives:
+            hard = self.others.draw(rng, pair, num_seconds)
+        if hard is not None:
+            return hard
         return draw_view(rng, pair.caption, self.captions.get(pair), num_seconds, self.config)
 
-    def _open_swaps(self) -> Swaps:
+    def _check_captions(self) -> None:
         path = self.pairs.store.workspace / CAPTIONS_FILE
         if not path.is_file():
             raise ValueError(
-                f"swap_negatives needs the captions with their sections, and there is no {path}: "
-                "build the dataset again, or set swap_negatives to 0"
+                f"swap_negatives and section_negatives need the captions with their sections, and there is no {path}: "
+                "build the dataset again, or set both to 0"
             )
-        return Swaps(self.captions, self.config.max_track_seconds)
 
 
 def _read_clusters(pairs: Pairs) -> dict[str, str]:

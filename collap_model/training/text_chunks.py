@@ -32,15 +32,15 @@ def embed_in_chunks(model: CoLLAP, tokens: TokenBatch, size: int) -> Texts:
     if size == 0:
         return model.embed_texts(tokens)
 
-    def embed(ids_IL: Tensor, mask_IL: Tensor, words_IL: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        texts = model.embed_texts(replace(tokens, ids_IL=ids_IL, mask_IL=mask_IL, words_IL=words_IL))
+    def embed(ids_IL: Tensor, mask_IL: Tensor, parts_IL: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        texts = model.embed_texts(replace(tokens, ids_IL=ids_IL, mask_IL=mask_IL, parts_IL=parts_IL))
         return texts.text_ID, texts.parts_IPD, texts.parts_mask_IP
 
     embedded = []
     for chunk in tokens.split(size):
         # As bare tensors: by them the checkpoint finds the device whose random state it has to replay.
         text_ID, parts_IPD, parts_mask_IP = checkpoint(
-            embed, chunk.ids_IL, chunk.mask_IL, chunk.words_IL, use_reentrant=False, preserve_rng_state=True
+            embed, chunk.ids_IL, chunk.mask_IL, chunk.parts_IL, use_reentrant=False, preserve_rng_state=True
         )
         embedded.append(Texts(text_ID=text_ID, parts_IPD=parts_IPD, parts_mask_IP=parts_mask_IP))
     return Texts.join(embedded)

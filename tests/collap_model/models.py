@@ -24,7 +24,6 @@ def form(fusion: FusionName = "attention", **values: Any) -> ModelForm:
             "text_tower": "tiny",
             "fusion": fusion,
             "dim": 16,
-            "num_parts": 3,
             "dropout": 0.1,
             "temperature": 0.07,
             "encoders": [{"identity": "toy-1-a", "dim": 6}],

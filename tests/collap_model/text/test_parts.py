@@ -1,3 +1,5 @@
+"""Which part of a text a token is of, and the mean of each part."""
+
 from __future__ import annotations
 
 import pytest
@@ -5,40 +7,42 @@ import torch
 from torch import Tensor
 
 from collap_model.text import TextTower
-from collap_model.text.parts import pool_parts
+from collap_model.text.parts import NO_PART, number_parts, pool_parts
 
 
-def naive(states_ILW: Tensor, mask_IL: Tensor, num_parts: int) -> tuple[Tensor, Tensor]:
-    """Text by text and run by run."""
+def naive(states_ILW: Tensor, parts_IL: Tensor) -> tuple[Tensor, Tensor]:
+    """Text by text and part by part."""
+    num_parts = int(parts_IL.max()) + 1
     parts_IPW = []
     mask_IP = torch.zeros(len(states_ILW), num_parts, dtype=torch.bool)
-    for text, (states_LW, mask_L) in enumerate(zip(states_ILW, mask_IL, strict=True)):
-        real_LW = states_LW[mask_L]
-        n, p = len(real_LW), min(num_parts, len(real_LW))
-        bounds = [-(-part * n // p) for part in range(p + 1)]
-        means = [real_LW[bounds[part] : bounds[part + 1]].mean(0) for part in range(p)]
-        parts_IPW.append(torch.stack(means + [states_LW.new_zeros(states_LW.shape[1])] * (num_parts - p)))
-        mask_IP[text, :p] = True
+    for text, (states_LW, parts_L) in enumerate(zip(states_ILW, parts_IL, strict=True)):
+        rows = []
+        for part in range(num_parts):
+            of_part = states_LW[parts_L == part]
+            mask_IP[text, part] = len(of_part) > 0
+            rows.append(of_part.mean(0) if len(of_part) else states_LW.new_zeros(states_LW.shape[1]))
+        parts_IPW.append(torch.stack(rows))
     return torch.stack(parts_IPW), mask_IP
 
 
 def batch() -> tuple[Tensor, Tensor]:
-    """Nine texts of 1 to 25 tokens, right-padded, the first token of some left out."""
+    """Nine texts of 1 to 25 tokens in 1 to 6 parts, right-padded, the first token of some of no part."""
     generator = torch.Generator().manual_seed(0)
     states_ILW = torch.randn(9, 27, 5, generator=generator, dtype=torch.float64)
-    lengths_I = torch.tensor([1, 2, 3, 7, 8, 9, 16, 24, 25])
-    mask_IL = torch.arange(27) < lengths_I.unsqueeze(1)
-    mask_IL[3:, 0] = False
-    return states_ILW, mask_IL
+    parts_IL = torch.full((9, 27), NO_PART)
+    for text, (length, num_parts) in enumerate(
+        [(1, 1), (2, 2), (3, 1), (7, 3), (8, 2), (9, 6), (16, 4), (24, 5), (25, 1)]
+    ):
+        begins = text >= 3
+        parts_IL[text, int(begins) : length] = torch.arange(length - int(begins)) * num_parts // length
+    return states_ILW, parts_IL
 
 
-@pytest.mark.parametrize("num_parts", [1, 2, 3, 8, 40])
-def test_is_the_mean_of_equal_runs_and_so_are_its_gradients(num_parts: int) -> None:
-    states_ILW, mask_IL = batch()
-    ours = states_ILW.clone().requires_grad_()
-    theirs = states_ILW.clone().requires_grad_()
-    parts_IPW, mask_IP = pool_parts(ours, mask_IL, num_parts)
-    expected_IPW, expected_IP = naive(theirs, mask_IL, num_parts)
+def test_is_the_mean_of_each_part_and_so_are_its_gradients() -> None:
+    states_ILW, parts_IL = batch()
+    ours, theirs = (states_ILW.clone().requires_grad_() for _ in range(2))
+    parts_IPW, mask_IP = pool_parts(ours, parts_IL)
+    expected_IPW, expected_IP = naive(theirs, parts_IL)
     assert torch.equal(mask_IP, expected_IP)
     torch.testing.assert_close(parts_IPW, expected_IPW, atol=1e-14, rtol=0)
     parts_IPW.sin().sum().backward()
@@ -46,48 +50,66 @@ def test_is_the_mean_of_equal_runs_and_so_are_its_gradients(num_parts: int) -> N
     torch.testing.assert_close(ours.grad, theirs.grad, atol=1e-14, rtol=0)
 
 
-@pytest.mark.parametrize("num_parts", [1, 4, 8])
-def test_sizes_differ_by_at_most_one(num_parts: int) -> None:
-    for length in range(1, 40):
-        rank_L = torch.arange(40, dtype=torch.float64)
-        member_LPW, _ = pool_parts(torch.eye(40).unsqueeze(0), (rank_L < length).unsqueeze(0), num_parts)
-        sizes = (member_LPW[0] > 0).sum(1)[: min(num_parts, length)]
-        assert sizes.sum() == length
-        assert sizes.max() - sizes.min() <= 1
-
-
-def test_what_is_masked_cannot_poison() -> None:
-    states_ILW, mask_IL = batch()
-    poisoned = states_ILW.masked_fill(~mask_IL.unsqueeze(-1), torch.nan).requires_grad_()
-    parts_IPW, mask_IP = pool_parts(poisoned, mask_IL, 4)
-    assert torch.equal(parts_IPW, pool_parts(states_ILW, mask_IL, 4)[0])
+def test_what_is_of_no_part_cannot_poison() -> None:
+    states_ILW, parts_IL = batch()
+    poisoned = states_ILW.masked_fill((parts_IL == NO_PART).unsqueeze(-1), torch.nan).requires_grad_()
+    parts_IPW, mask_IP = pool_parts(poisoned, parts_IL)
+    assert torch.equal(parts_IPW, pool_parts(states_ILW, parts_IL)[0])
     assert (parts_IPW[~mask_IP] == 0).all()
     parts_IPW.square().sum().backward()
     assert poisoned.grad is not None
     assert poisoned.grad.isfinite().all()
-    assert (poisoned.grad[~mask_IL] == 0).all()
+    assert (poisoned.grad[parts_IL == NO_PART] == 0).all()
 
 
 def test_padding_changes_nothing() -> None:
-    states_ILW, mask_IL = batch()
-    together, mask_IP = pool_parts(states_ILW, mask_IL, 4)
-    for text, mask_L in enumerate(mask_IL):
-        alone, mask_1P = pool_parts(states_ILW[text, mask_L][None], mask_L[mask_L][None], 4)
-        torch.testing.assert_close(together[text], alone[0], atol=1e-14, rtol=0)
-        assert torch.equal(mask_IP[text], mask_1P[0])
+    states_ILW, parts_IL = batch()
+    together, mask_IP = pool_parts(states_ILW, parts_IL)
+    for text, parts_L in enumerate(parts_IL):
+        of_any = parts_L != NO_PART
+        alone, mask_1P = pool_parts(states_ILW[text, of_any][None], parts_L[of_any][None])
+        num_parts = alone.shape[1]
+        torch.testing.assert_close(together[text, :num_parts], alone[0], atol=1e-14, rtol=0)
+        assert torch.equal(mask_IP[text, :num_parts], mask_1P[0])
+        assert not mask_IP[text, num_parts:].any()
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        (
+            "A slow song. In C.\n\nIt begins. Softly.\n\nIt ends.",
+            ["A slow song. In C.", "It begins. Softly.", "It ends."],
+        ),
+        ("One line.\nAnother line. Of two.", ["One line.", "Another line. Of two."]),
+        ("A slow song. It begins! It ends", ["A slow song.", "It begins!", "It ends"]),
+        ("At 72.5 BPM", ["At 72.5 BPM"]),
+        ("\n\n  One.\n\n", ["One."]),
+        ("One.\n\n...\n\nTwo.", ["One.", "...", "Two."]),
+    ],
+)
+def test_a_paragraph_is_a_part_and_of_a_single_one_each_sentence(text: str, parts: list[str]) -> None:
+    starts = [place for place, sign in enumerate(text) if not sign.isspace()]
+    numbers = number_parts(text, starts)
+    found = [
+        "".join(text[start] for start, n in zip(starts, numbers, strict=True) if n == part)
+        for part in range(len(parts))
+    ]
+    assert found == ["".join(part.split()) for part in parts]
+    assert set(numbers) == set(range(len(parts)))
+
+
+def test_a_part_that_was_shortened_away_leaves_no_gap() -> None:
+    text = "One.\n\nTwo.\n\nThree."
+    assert number_parts(text, [0, text.index("Three")]) == [0, 1]
 
 
 @torch.no_grad()
 def test_pools_what_towers_give(tower: TextTower) -> None:
-    tokens = tower.tokenize(["dark", "A slow song in A minor at 72 BPM"])
+    tokens = tower.tokenize(["dark", "A slow song.\n\nIn A minor at 72 BPM.\n\nIt ends."])
     states_ILW = tower(tokens.ids_IL, tokens.mask_IL).states_ILW
-    parts_IPW, mask_IP = pool_parts(states_ILW, tokens.words_IL, 3)
-    expected_IPW, expected_IP = naive(states_ILW, tokens.words_IL, 3)
+    parts_IPW, mask_IP = pool_parts(states_ILW, tokens.parts_IL)
+    expected_IPW, expected_IP = naive(states_ILW, tokens.parts_IL)
     torch.testing.assert_close(parts_IPW, expected_IPW, atol=1e-6, rtol=0)
     assert torch.equal(mask_IP, expected_IP)
-    assert mask_IP[1].all()
-
-
-def test_at_least_one_part() -> None:
-    with pytest.raises(ValueError, match="num_parts is 0"):
-        pool_parts(*batch(), 0)
+    assert mask_IP.tolist() == [[True, False, False], [True, True, True]]
