@@ -132,7 +132,7 @@ def test_the_text_as_it_is_read_is_a_key(ordered: Path) -> None:
 def test_mistakes_are_named(ordered: Path, tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path)
     pairs = Pairs.open(workspace, "train")
-    with pytest.raises(ValueError, match=r"there is no .*captions.parquet: build .*, or set swap_negatives to 0"):
+    with pytest.raises(ValueError, match=r"there is no .*captions.parquet: build .*, or set both to 0"):
         TrainingData(pairs, CONFIG, World())
     write_captions(workspace, [caption_of_sections("song000", [0, 1, 2, 3])])
     with pytest.raises(ValueError, match=r"none of the 0 captions with sections has two to exchange"):
