@@ -5,10 +5,8 @@ Shapes: I texts, P parts, J tracks, K clips, D joint dim, E encoder dim.
 
 from __future__ import annotations
 
-import math
 import tempfile
 from functools import cache
-from itertools import combinations_with_replacement
 
 import torch
 from torch import Tensor
@@ -137,25 +135,16 @@ def _materialised(score: Score, texts: Texts, clips_JKD: Tensor, mask_JK: Tensor
     products_IJPK = torch.einsum("ipd,jkd->ijpk", queries_IPD, clips_JKD)
     logits_IJPK = (score.tau() * products_IJPK).masked_fill(~mask_JK[:, None], -torch.inf)
     weights_IJPK = logits_IJPK.softmax(-1)
+    if score.fusion == "ordered":
+        at_JK = (mask_JK.cumsum(1) - 0.5) / mask_JK.sum(1, keepdim=True)
+        at_IP = (torch.arange(mask_IP.shape[1]) - 0.5) / (mask_IP.sum(1, keepdim=True) - 1).clamp(min=1)
+        away_IJPK = (at_IP[:, None, :, None] - at_JK[None, :, None]) / score.width()
+        away_IJPK[:, :, 0] = 0.0  # the summary is of no place
+        weights_IJPK = torch.lerp(weights_IJPK, (logits_IJPK - away_IJPK.square()).softmax(-1), score.strength)
     fused_IJPD = torch.einsum("ijpk,jkd->ijpd", weights_IJPK, clips_JKD)
     if score.fusion == "attention":
         found_IJ = torch.einsum("id,ijd->ij", text_ID, normalize(fused_IJPD[:, :, 0], dim=-1))
     else:
         of_parts_IJP = torch.einsum("ipd,ijpd->ijp", parts_IPD, fused_IJPD) * mask_IP[:, None]
         found_IJ = of_parts_IJP.sum(-1) / mask_IP.sum(1, keepdim=True)
-    if score.fusion == "ordered":
-        found_IJ = torch.lerp(found_IJ, _in_order(logits_IJPK, mask_IP, mask_JK) / score.tau(), score.strength)
     return (1 - score.lam) * whole_IJ + score.lam * found_IJ
-
-
-def _in_order(logits_IJPK: Tensor, mask_IP: Tensor, mask_JK: Tensor) -> Tensor:
-    """Soft maximum over every list of clips that never goes back, all of them written out."""
-    rows = []
-    for i, num_parts in enumerate(mask_IP.sum(1).tolist()):
-        row = []
-        for j, num_clips in enumerate(mask_JK.sum(1).tolist()):
-            alignments_AP = torch.tensor(list(combinations_with_replacement(range(num_clips), num_parts)))
-            sums_A = logits_IJPK[i, j, torch.arange(num_parts), alignments_AP].sum(1)
-            row.append((sums_A.logsumexp(0) - math.log(len(sums_A))) / num_parts)
-        rows.append(torch.stack(row))
-    return torch.stack(rows)

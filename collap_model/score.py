@@ -42,9 +42,9 @@ class Score(nn.Module):
 
     ``attention`` is the paper's: ``(1 - lam) cos(t, mean_k a_k) + lam cos(t, sum_k alpha_k a_k)``
     with ``alpha = softmax(tau t . a)`` over real clips; ``tau`` in 0.1..100 and ``lam`` in 0..1 are learned.
-    ``token`` puts the mean over the text's parts of ``sum_k alpha_k p . a_k`` in the second place, and ``ordered``
-    a share ``strength`` in 0..1 of how well the parts fit the clips without going back in time.
-    ``mean`` and ``max`` have no parameters and stand beside them as ablations.
+    ``token`` and ``ordered`` put the mean over the text's parts of ``sum_k alpha_k p . a_k`` in the second place,
+    ``ordered`` with a learned pull of each part but the first to its place in the track: ``width`` in 0.02..2 of
+    the track's length, ``strength`` in 0..1. ``mean`` and ``max`` have no parameters and are ablations.
 
     Peak memory beside inputs and gradients is a few times ``elements_per_tile`` floats, forward and backward;
     results do not depend on it (see ``fusion.tiles``).
@@ -60,6 +60,7 @@ class Score(nn.Module):
             self.tau = BoundedScale(0.1, 100.0, init=10.0)
             self.lam_logit = nn.Parameter(torch.tensor(0.0))
         if fusion == "ordered":
+            self.width = BoundedScale(0.02, 2.0, init=0.1)
             self.strength_logit = nn.Parameter(torch.tensor(0.0))
 
     @property
@@ -69,7 +70,7 @@ class Score(nn.Module):
 
     @property
     def strength(self) -> Tensor:
-        """Share of the parts' score that heeds order, 0..1."""
+        """Share of each part's attention that heeds order, 0..1."""
         return self.strength_logit.sigmoid()
 
     def forward(self, texts: Texts, clips_JKD: Tensor, mask_JK: Tensor) -> Tensor:
@@ -106,13 +107,16 @@ class Score(nn.Module):
     def _numbers(self) -> list[Tensor]:
         """The learned numbers of the fusion, in the order its functions take them."""
         if self.fusion == "ordered":
-            return [self.tau(), self.strength]
+            return [self.tau(), self.width(), self.strength]
         return [self.tau()] if self.fusion in ("attention", "token") else []
 
     def _queries(self, texts: Texts) -> Queries:
         """Whole texts, or the real parts of all texts, one after the other."""
         if self.fusion not in FUSIONS_OF_PARTS:
-            return Queries(vectors_QD=texts.text_ID.float(), counts=[1] * len(texts))
+            text_ID = texts.text_ID.float()
+            return Queries(
+                vectors_QD=text_ID, at_Q=torch.full_like(text_ID[:, 0], torch.nan), counts=[1] * len(text_ID)
+            )
         parts_IPD, mask_IP = texts.parts_IPD, texts.parts_mask_IP
         if parts_IPD is None or mask_IP is None:
             raise ValueError(f"the {self.fusion} fusion reads parts of texts, and these texts come without")
@@ -123,7 +127,7 @@ class Score(nn.Module):
         counts: list[int] = mask_IP.sum(1).tolist()
         if 0 in counts:
             raise ValueError(f"text {counts.index(0)} has no real part: its row of the mask is all False")
-        return Queries(vectors_QD=parts_IPD[mask_IP].float(), counts=counts)
+        return Queries(vectors_QD=parts_IPD[mask_IP].float(), at_Q=_expected(mask_IP)[mask_IP], counts=counts)
 
 
 def _tracks(texts: Texts, clips_JKD: Tensor, mask_JK: Tensor) -> Tracks:
@@ -136,4 +140,16 @@ def _tracks(texts: Texts, clips_JKD: Tensor, mask_JK: Tensor) -> Tracks:
     extents: list[int] = (mask_JK * ends_K).amax(1).tolist()
     if 0 in extents:
         raise ValueError(f"track {extents.index(0)} has no real clip: its row of the mask is all False")
-    return Tracks(clips_JKD=clips_JKD.float(), mask_JK=mask_JK, extents=extents)
+    return Tracks(clips_JKD=clips_JKD.float(), mask_JK=mask_JK, at_JK=_places(mask_JK), extents=extents)
+
+
+def _places(mask_NM: Tensor) -> Tensor:
+    """Middle of each real member of a row, in 0..1 of all real ones: ``(rank + 1/2) / count``, ``[N, M]``."""
+    return (mask_NM.cumsum(1) - 0.5) / mask_NM.sum(1, keepdim=True)
+
+
+def _expected(mask_IP: Tensor) -> Tensor:
+    """Where in a track each part expects its music, ``[I, P]``, see ``fusion.ordered``; NaN for the first."""
+    rank_IP, count_I1 = mask_IP.cumsum(1), mask_IP.sum(1, keepdim=True)
+    places_IP = (rank_IP - 1.5) / (count_I1 - 1).clamp(min=1)
+    return places_IP.masked_fill(rank_IP <= 1, torch.nan)

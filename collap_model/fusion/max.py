@@ -1,6 +1,6 @@
 """Max fusion: a track is its clip nearest to the text.
 
-Shapes: I texts, J tracks, K clips, Q queries.
+Shapes: J tracks, K clips, Q queries.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ __all__ = ["max_scores", "max_weights"]
 
 
 def max_scores(tile: Tile) -> Tensor:
-    """Cosine of each text with the best clip of each track, ``[J, I]``."""
-    return tile.text_means_JI(_hidden_JKQ(tile).amax(1))
+    """Cosine of each query with the best clip of each track, ``[J, Q]``."""
+    return _hidden_JKQ(tile).amax(1)
 
 
 def max_weights(tile: Tile) -> Tensor:

@@ -32,8 +32,10 @@ class Queries:
     """The vectors that look at clips, text after text."""
 
     vectors_QD: Tensor
+    at_Q: Tensor
+    """Where in the track a query expects its music, in 0..1; NaN where anywhere will do."""
     counts: list[int]
-    """Queries per text, each at least 1."""
+    """Queries per text, each at least 1. A text's score is the mean over its queries."""
 
     def share_QI(self, first: int = 0, last: int | None = None) -> Tensor:
         """What each query counts in each of the texts ``first..last``: 1 / count in its own, 0 elsewhere."""
@@ -47,29 +49,25 @@ class Tracks:
 
     clips_JKD: Tensor
     mask_JK: Tensor
+    at_JK: Tensor
+    """Where in its track a real clip stands, in 0..1."""
     extents: list[int]
     """Index of each track's last real clip + 1, so at least 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """What a fusion sees: the queries of some texts, and some tracks. Clips are zero where masked."""
+    """What a fusion sees: some queries and some tracks. Clips are zero where masked."""
 
     queries_QD: Tensor
-    counts_I: Tensor
-    """Queries of each text, in order."""
-    share_QI: Tensor | None
-    """See ``Queries.share_QI``; None where each text has one query."""
+    queries_at_Q: Tensor
     clips_JKD: Tensor
+    clips_at_JK: Tensor
     mask_JK: Tensor
 
     def products_JKQ(self) -> Tensor:
         """Every clip against every query, as one matrix product."""
         return (self.clips_JKD.flatten(0, 1) @ self.queries_QD.T).unflatten(0, self.mask_JK.shape)
-
-    def text_means_JI(self, values_JQ: Tensor) -> Tensor:
-        """The mean over each text's queries."""
-        return values_JQ if self.share_QI is None else values_JQ @ self.share_QI
 
     def softmax_JKQ(self, logits_JKQ: Tensor) -> Tensor:
         """Weights over real clips."""
@@ -77,16 +75,16 @@ class Tile:
 
 
 Fuse = Callable[..., Tensor]
-"""``fuse(tile, *numbers) -> scores_JI`` with the learned numbers of a fusion."""
+"""``fuse(tile, *numbers) -> scores_JQ`` with the learned numbers of a fusion."""
 
 
 def whole(queries: Queries, tracks: Tracks) -> Tile:
     """Everything as one tile."""
     return Tile(
         queries.vectors_QD,
-        torch.tensor(queries.counts, device=queries.vectors_QD.device),
-        queries.share_QI(),
+        queries.at_Q,
         tracks.clips_JKD.masked_fill(~tracks.mask_JK.unsqueeze(-1), 0.0),
+        tracks.at_JK,
         tracks.mask_JK,
     )
 
@@ -107,29 +105,24 @@ class _TextRange:
 
     texts: slice
     queries: slice
-    counts_I: Tensor
     share_QI: Tensor | None
+    """None where each text has one query."""
 
     @property
     def num_queries(self) -> int:
         return int(self.queries.stop - self.queries.start)
 
-    def tile(self, queries_QD: Tensor, clips_JKD: Tensor, mask_JK: Tensor) -> Tile:
-        """These texts, whose queries are given, with some tracks."""
-        return Tile(queries_QD, self.counts_I, self.share_QI, clips_JKD, mask_JK)
 
-
-def _text_ranges(queries: Queries, elements: int, device: torch.device) -> list[_TextRange]:
+def _text_ranges(queries: Queries, elements: int) -> list[_TextRange]:
     """Runs of whole texts with about the square root of ``elements`` queries: square tiles multiply fastest."""
     side, ranges, first, start, stop = isqrt(elements), [], 0, 0, 0
-    plain, counts_I = all(count == 1 for count in queries.counts), torch.tensor(queries.counts, device=device)
+    plain = all(count == 1 for count in queries.counts)
     for text, count in enumerate(queries.counts):
         stop += count
         last = text + 1 == len(queries.counts)
         if last or stop + queries.counts[text + 1] - start > side:
             share_QI = None if plain else queries.share_QI(first, text + 1)
-            texts = slice(first, text + 1)
-            ranges.append(_TextRange(texts, slice(start, stop), counts_I[texts], share_QI))
+            ranges.append(_TextRange(slice(first, text + 1), slice(start, stop), share_QI))
             first, start = text + 1, stop
     return ranges
 
@@ -143,11 +136,9 @@ def _track_groups(lengths: list[int], num_queries: int, elements: int) -> Iterat
             start = stop
 
 
-def _tiles(
-    queries: Queries, tracks: Tracks, elements: int
-) -> Iterator[tuple[Tensor, list[_TextRange], Tensor, Tensor]]:
-    """Per group of tracks: their indices, the ranges of texts to meet, and their clips and mask."""
-    ranges = _text_ranges(queries, elements, tracks.mask_JK.device)
+def _tiles(queries: Queries, tracks: Tracks, elements: int) -> Iterator[tuple[Tensor, list[_TextRange], Tile]]:
+    """Per group of tracks: their indices, the ranges of texts, and a tile of these tracks with all queries."""
+    ranges = _text_ranges(queries, elements)
     most = max((run.num_queries for run in ranges), default=1)
     order = sorted(range(len(tracks.extents)), key=tracks.extents.__getitem__)
     order_J = torch.tensor(order, dtype=torch.long, device=tracks.mask_JK.device)
@@ -156,7 +147,13 @@ def _tiles(
         mask_JK = tracks.mask_JK[index_J, :longest]
         clips_JKD = tracks.clips_JKD[:, :longest].index_select(0, index_J)
         clips_JKD.masked_fill_(~mask_JK.unsqueeze(-1), 0.0)
-        yield index_J, ranges, clips_JKD, mask_JK
+        at_JK = tracks.at_JK[index_J, :longest]
+        yield index_J, ranges, Tile(queries.vectors_QD, queries.at_Q, clips_JKD, at_JK, mask_JK)
+
+
+def _scores_JI(fuse: Fuse, tile: Tile, run: _TextRange, numbers: tuple[Tensor, ...]) -> Tensor:
+    scores_JQ = fuse(tile, *numbers)
+    return scores_JQ if run.share_QI is None else scores_JQ @ run.share_QI
 
 
 class _InTiles(torch.autograd.Function):
@@ -176,10 +173,10 @@ class _InTiles(torch.autograd.Function):
         none = vectors_QD.new_empty(0)
         ctx.plan = fuse, replace(queries, vectors_QD=none), replace(tracks, clips_JKD=none), elements
         scores_IJ = vectors_QD.new_empty(len(queries.counts), len(clips_JKD))
-        for index_J, ranges, clips_JKD, mask_JK in _tiles(queries, tracks, elements):
+        for index_J, ranges, group in _tiles(queries, tracks, elements):
             for run in ranges:
-                tile = run.tile(vectors_QD[run.queries], clips_JKD, mask_JK)
-                scores_IJ[run.texts, index_J] = fuse(tile, *numbers).T
+                tile = replace(group, queries_QD=vectors_QD[run.queries], queries_at_Q=group.queries_at_Q[run.queries])
+                scores_IJ[run.texts, index_J] = _scores_JI(fuse, tile, run, numbers).T
         return scores_IJ
 
     @staticmethod
@@ -191,15 +188,14 @@ class _InTiles(torch.autograd.Function):
         totals = [torch.zeros_like(tensor) for tensor in (vectors_QD, clips_JKD, *numbers)]
         learned = tuple(number.requires_grad_() for number in numbers)
         with torch.enable_grad(), torch.autocast(grad_IJ.device.type, enabled=False):
-            for index_J, ranges, group_JKD, mask_JK in _tiles(queries, tracks, elements):
-                group_JKD.requires_grad_()
-                total_JKD = torch.zeros_like(group_JKD)
+            for index_J, ranges, group in _tiles(queries, tracks, elements):
+                clips = group.clips_JKD.requires_grad_()
+                total_JKD = torch.zeros_like(clips)
                 for run in ranges:
-                    part_QD = vectors_QD[run.queries].requires_grad_()
-                    scores_JI = fuse(run.tile(part_QD, group_JKD, mask_JK), *learned)
-                    grads = torch.autograd.grad(
-                        scores_JI, [part_QD, group_JKD, *learned], grad_IJ[run.texts, index_J].T
-                    )
+                    part = vectors_QD[run.queries].requires_grad_()
+                    tile = replace(group, queries_QD=part, queries_at_Q=group.queries_at_Q[run.queries])
+                    scores_JI = _scores_JI(fuse, tile, run, learned)
+                    grads = torch.autograd.grad(scores_JI, [part, clips, *learned], grad_IJ[run.texts, index_J].T)
                     totals[0][run.queries] += grads[0]
                     total_JKD += grads[1]
                     for total, grad in zip(totals[2:], grads[2:], strict=True):

@@ -3,7 +3,7 @@
 After ColBERT (Khattab and Zaharia 2020, arXiv:2004.12832), which takes the best match of each token
 and sums; here the best is soft, with a learned sharpness, and the mean over parts keeps scores in -1..1.
 
-Shapes: I texts, J tracks, K clips, Q queries (here: parts of texts).
+Shapes: J tracks, K clips, Q queries (here: parts of texts).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ __all__ = ["token_scores", "token_weights"]
 
 
 def token_scores(tile: Tile, tau: Tensor) -> Tensor:
-    """Each part's mean cosine over the clips it attends to, and of these the mean over a text, ``[J, I]``."""
+    """Each part's mean cosine over the clips it attends to, ``[J, Q]``."""
     products_JKQ = tile.products_JKQ()
-    return tile.text_means_JI((tile.softmax_JKQ(tau * products_JKQ) * products_JKQ).sum(1))
+    return (tile.softmax_JKQ(tau * products_JKQ) * products_JKQ).sum(1)
 
 
 token_weights = attention_weights

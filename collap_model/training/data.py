@@ -117,14 +117,20 @@ class TrainingData:
 
     def _view(self, rng: np.random.Generator, pair: Pair) -> View:
         num_seconds = self.pairs.store.rows[pair.track_id].num_seconds
-        kind, hard = rng.random(), None
-        if self.swaps is not None and kind < self.config.swap_negatives:
-            hard = self.swaps.draw(rng, pair, num_seconds)
-        elif self.others is not None and kind < self.config.swap_negatives + self.config.section_negatives:
-            hard = self.others.draw(rng, pair, num_seconds)
+        hard = self._hard_negative(rng, pair, num_seconds)
         if hard is not None:
             return hard
         return draw_view(rng, pair.caption, self.captions.get(pair), num_seconds, self.config)
+
+    def _hard_negative(self, rng: np.random.Generator, pair: Pair, num_seconds: int) -> View | None:
+        if self.swaps is None and self.others is None:
+            return None
+        kind, swaps = rng.random(), self.config.swap_negatives
+        if self.swaps is not None and kind < swaps:
+            return self.swaps.draw(rng, pair, num_seconds)
+        if self.others is not None and swaps <= kind < swaps + self.config.section_negatives:
+            return self.others.draw(rng, pair, num_seconds)
+        return None
 
     def _check_captions(self) -> None:
         path = self.pairs.store.workspace / CAPTIONS_FILE

@@ -118,7 +118,7 @@ def _learned(task: ContrastiveTask) -> dict[str, float]:
     if model.form.fusion in ("attention", "token", "ordered"):
         values |= {"tau": scorer.tau().item(), "lam": scorer.lam.item()}
     if model.form.fusion == "ordered":
-        values["strength"] = scorer.strength.item()
+        values |= {"width": scorer.width().item(), "strength": scorer.strength.item()}
     return values
 
 

@@ -233,7 +233,7 @@ def test_what_the_loss_learns_survives_a_resume(ordered: Path, tmp_path: Path) -
     assert same_weights(run, tmp_path / "resumed")
     logs = [[json.loads(line) for line in (folder / "log.jsonl").open()] for folder in (run, tmp_path / "resumed")]
     assert logs[0][-1]["bias"] == logs[1][-1]["bias"] != ContrastiveLoss("sigmoid", 12).bias.item()
-    assert {"scale", "tau", "lam", "strength", "told_apart"} <= logs[0][-1].keys()
+    assert {"scale", "tau", "lam", "width", "strength", "told_apart"} <= logs[0][-1].keys()
 
 
 @pytest.mark.parametrize(("fusion", "low", "high"), [("ordered", 0.9, 1.0), ("mean", 0.3, 0.7)])
@@ -241,7 +241,7 @@ def test_hard_negatives_teach_order_to_who_can_hear_it(
     ordered: Path, tmp_path: Path, fusion: FusionName, low: float, high: float
 ) -> None:
     config = ORDERED.model_copy(
-        update={"fusion": fusion, "steps": 80, "swap_negatives": 1.0, "dropout": 0.0, "log_every": 20}
+        update={"fusion": fusion, "steps": 200, "swap_negatives": 1.0, "dropout": 0.0, "log_every": 20}
     )
     train(config, ordered, tmp_path / "run")
     last = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").open()][-1]
