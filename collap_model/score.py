@@ -57,11 +57,12 @@ class Score(nn.Module):
         self.fusion = fusion
         self.elements_per_tile = elements_per_tile
         if fusion in ("attention", "token", "ordered"):
-            self.tau = BoundedScale(0.1, 100.0, init=10.0)
+            # Of paragraphs each clip near their place is a little right; one clip alone would be a guess.
+            self.tau = BoundedScale(0.1, 100.0, init=5.0 if fusion == "ordered" else 10.0)
             self.lam_logit = nn.Parameter(torch.tensor(0.0))
         if fusion == "ordered":
-            self.width = BoundedScale(0.02, 2.0, init=0.1)
-            self.strength_logit = nn.Parameter(torch.tensor(0.0))
+            self.width = BoundedScale(0.02, 2.0, init=0.07)
+            self.strength_logit = nn.Parameter(torch.tensor(1.0))
 
     @property
     def lam(self) -> Tensor:

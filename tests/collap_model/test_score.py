@@ -241,6 +241,7 @@ def test_ordered_hears_the_order_of_sections_and_token_does_not() -> None:
 def test_ordered_without_strength_is_token() -> None:
     texts, clips_JKD, mask_JK = problem()
     ordered, token = Score("ordered"), Score("token")
+    token.tau.load_state_dict(ordered.tau.state_dict())  # the two begin at others
     assert not torch.allclose(ordered(texts, clips_JKD, mask_JK), token(texts, clips_JKD, mask_JK), atol=1e-4)
     with torch.no_grad():
         ordered.strength_logit.fill_(-torch.inf)
@@ -249,8 +250,8 @@ def test_ordered_without_strength_is_token() -> None:
 
 def test_learned_numbers_keep_their_bounds() -> None:
     score = Score("ordered")
-    assert score.tau().item() == pytest.approx(10.0, rel=1e-5)
-    assert score.width().item() == pytest.approx(0.1, rel=1e-5)
+    assert score.tau().item() == pytest.approx(5.0, rel=1e-5)
+    assert score.width().item() == pytest.approx(0.07, rel=1e-5)
     with torch.no_grad():
         score.tau.logit.fill_(50.0)
         score.width.logit.fill_(-50.0)
