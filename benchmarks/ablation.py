@@ -20,6 +20,7 @@ from typing import Any
 
 from collap_model.metrics.compare import Difference, compare
 from collap_model.model import CoLLAP
+from collap_model.training.checkpoint import final_model, publish_model
 from collap_model.training.config import TrainConfig
 from tasks.evaluation.job import EvaluateJob, evaluate
 from tasks.training.job import TrainJob, train
@@ -85,20 +86,22 @@ def run(job: tuple[Path, str, int, int]) -> tuple[str, int]:
     names = [folder.name]
     if arm == "crop-10s":
         names.append(run_name(WINDOWS, seed))
-        hear_all(folder / "model", folder.parent / names[-1] / "model", TrainConfig().max_track_seconds)
+        hear_all(folder, folder.parent / names[-1], TrainConfig().max_track_seconds)
     missing = [name for name in names if not (folder.parent / name / "retrieval-test.json").exists()]
     if missing:
         evaluate(EvaluateJob(workspace=str(workspace), runs=tuple(missing)))
     return arm, seed
 
 
-def hear_all(trained: Path, folder: Path, seconds: int) -> None:
-    """The same model with another bound on what it hears of a track."""
-    model = CoLLAP.from_pretrained(trained)
+def hear_all(trained: Path, run: Path, seconds: int) -> None:
+    """The same run with another bound on what its model hears of a track."""
+    if final_model(run).exists():
+        return
+    model = CoLLAP.from_pretrained(trained / "model")
     model.form = model.form.model_copy(update={"max_track_seconds": seconds})
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    model.save_pretrained(folder)
+    shutil.rmtree(run, ignore_errors=True)
+    shutil.copytree(trained, run, ignore=shutil.ignore_patterns("checkpoints", "model", "retrieval-*", "*.html"))
+    publish_model(run, model)
 
 
 def run_name(arm: str, seed: int) -> str:
