@@ -1,7 +1,7 @@
 """Which parts of the model earn their place: one corpus, one budget, one change at a time.
 
     collap build data_specs/ablation.yaml
-    python -m benchmarks.ablation runs/ablation [--seeds 0 1] [--steps 800] [--arms attention mean ...]
+    python -m benchmarks.ablation runs/ablation [--seeds 0 1] [--steps 600] [--arms attention mean ...]
 
 Trains and evaluates every arm as ``collap train`` and ``collap evaluate`` do, two at a time, and prints a Markdown
 table per seed: retrieval with 95 % intervals, the paired difference from ``attention`` on the same queries, and the
@@ -65,7 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("workspace", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     options = parser.parse_args()
     workspace = options.workspace.expanduser().resolve()
