@@ -84,7 +84,8 @@ def read_forgotten(workspace: Workspace) -> dict[str, dict[str, str]]:
 def purge(workspace: Workspace) -> frozenset[str]:
     """Remove what the list names, if the list changed since the last time; return its ids.
 
-    The workspace must be locked. Trained models are not touched: a track cannot be taken out of one.
+    The workspace must be locked. Trained models are not touched: a track cannot be taken out of one. What was measured
+    on such a track goes, as it quotes the caption; ``collap evaluate`` measures without it.
     """
     ids = frozenset(read_forgotten(workspace))
     done = workspace.root / ".purged"
@@ -112,10 +113,19 @@ def _purge(workspace: Workspace, ids: frozenset[str]) -> None:
     if workspace.answers.exists():
         with Answers(workspace.answers) as answers:
             answers.forget(ids)
+    _purge_evaluations(workspace.root / "models", ids)
     for track_id in ids:
         for folder in (workspace.root / "harvest" / "media", workspace.root / "audio" / "flac"):
             for path in folder.glob(f"{track_id}-????????.*"):
                 path.unlink()
+
+
+def _purge_evaluations(models: Path, ids: frozenset[str]) -> None:
+    for report in (*models.glob("*/retrieval-*.json"), *models.glob("*/*.html"), *models.glob("*.html")):
+        text = report.read_text(encoding="utf-8")
+        if any(track_id in text for track_id in ids):
+            report.unlink()
+            report.with_suffix(".npz").unlink(missing_ok=True)
 
 
 def _purge_journal(path: Path, ids: frozenset[str]) -> None:

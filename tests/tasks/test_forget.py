@@ -54,9 +54,17 @@ def test_a_forgotten_track_leaves_everything_and_stays_away(copy: tuple[Path, Pa
     before = published(workspace)
     captions = pd.read_parquet(workspace / "manifest.parquet").set_index("track_id").caption
     track_id = a_track(workspace)
+    trained = workspace / "models" / "run"
+    (trained / "model").mkdir(parents=True)
+    for name, names_it in (("retrieval-test", True), ("report", True), ("retrieval-valid", False)):
+        path = trained / f"{name}{'.html' if name == 'report' else '.json'}"
+        path.write_text(f"of {track_id}" if names_it else "of another")
+        path.with_suffix(".npz").touch()
     said = take(spec, workspace, track_id)
     assert f"forgotten: {track_id}\n" in said
     assert_gone(workspace, track_id)
+    left = {path.name for path in trained.iterdir()}
+    assert left == {"model", "retrieval-valid.json", "retrieval-valid.npz"}, "what quotes the track is measured again"
     after = pd.read_parquet(workspace / "manifest.parquet").set_index("track_id").caption
     assert after.to_dict() == captions.drop(track_id).to_dict()
     assert pd.read_csv(workspace / "forgotten.csv").note.tolist() == ["asked by the artist"]
