@@ -34,8 +34,8 @@ ARMS: dict[str, dict[str, Any]] = {
     # With captions and sections of the same song as hard negatives.
     "ordered-hard": {"fusion": "ordered", "swap_negatives": 0.5, "section_negatives": 0.2},
     "ordered-hard-5s": {"fusion": "ordered", "swap_negatives": 0.5, "section_negatives": 0.2, "clip_seconds": 5},
-    # As CLAP trains: one window of 10 s from anywhere in the song, the caption whole. It is tested on the first 10 s.
-    "crop-10s": {"fusion": "mean", "max_track_seconds": 10, "crop_chance": 1.0, "min_crop": 1.0},
+    # As CLAP trains: 10 s from anywhere in the song, with a text of the whole song. It is tested on the first 10 s.
+    "crop-10s": {"fusion": "mean", "max_track_seconds": 10, "crop_chance": 1.0, "crop_to": "seconds"},
 }
 """What each changes in ``BUDGET``."""
 WINDOWS = "crop-10s-windows"

@@ -60,7 +60,7 @@ class OrderSwap:
     num_items: int
     num_tracks: int
     num_read_alike: int
-    """Left out: pairs of texts that the text tower shortens to the same tokens."""
+    """Left out: texts that the tower shortens until two are the same, or differ in more than order."""
     text: Measure
     audio: Measure
     group: Measure

@@ -17,6 +17,7 @@ from collap_model.evaluation.score_tiles import TrackTiles
 from collap_model.evaluation.told import Told
 from collap_model.model import CoLLAP
 from collap_model.pairs import Pairs
+from collap_model.text import TokenBatch
 from collap_model.training.data import pad_clips
 from collap_model.training.negatives import exchanges
 from data_specs.renderings import swapped
@@ -73,7 +74,7 @@ def _of_track(
     texts = [caption.clock_free_text, *(swapped(caption, i, j) for i, j in drawn)]
     # All in one batch with one padding: equal texts must get equal vectors.
     tokens = model.tower.tokenize(texts + [" ".join(sorted(text.split())) for text in texts])
-    differs = [not torch.equal(tokens.ids_IL[0], tokens.ids_IL[number]) for number in range(1, len(texts))]
+    fair = [_is_fair(tokens, number) for number in range(1, len(texts))]
     orders = [_exchanged(len(caption.sections), i, j) for i, j in drawn]
     plain = list(range(len(caption.sections)))
     clips_JKE, mask_JK = pad_clips([item.clips(pairs, model, order) for order in [plain, *orders]])
@@ -83,12 +84,19 @@ def _of_track(
     unheard_I = model.scorer(read, mean_1D.unsqueeze(0), mask_JK.new_ones(1, 1))[:, 0].double().cpu().numpy()
     if not (np.isfinite(scores_IJ).all() and np.isfinite(unheard_I).all()):
         raise ValueError(f"scores of track {item.track_id!r} hold NaN or infinity; look at its features")
-    kept = [number for number, different in enumerate(differs, 1) if different]
+    kept = [number for number, is_fair in enumerate(fair, 1) if is_fair]
     return OrderScores(
         own_N22=np.array([scores_IJ[np.ix_([0, n], [0, n])] for n in kept]).reshape(-1, 2, 2),
         sorted_N22=np.array([scores_IJ[np.ix_([len(texts), len(texts) + n], [0, n])] for n in kept]).reshape(-1, 2, 2),
         unheard_N2=np.array([unheard_I[[0, n]] for n in kept]).reshape(-1, 2),
     ), len(drawn) - len(kept)
+
+
+def _is_fair(tokens: TokenBatch, number: int) -> bool:
+    """Whether a text differs from the first as it is read, and where texts were shortened, in order alone."""
+    first_L, other_L = tokens.ids_IL[0], tokens.ids_IL[number]
+    same_words = tokens.num_truncated == 0 or torch.equal(first_L.sort().values, other_L.sort().values)
+    return same_words and not torch.equal(first_L, other_L)
 
 
 def _exchanged(num_sections: int, i: int, j: int) -> list[int]:

@@ -1,7 +1,7 @@
 """Parts of a text in order, for the scores that compare them with the clips of a song.
 
-A part is a paragraph: captions here give each section of a song one. Of a text that is one paragraph, each sentence is
-a part.
+A part is a paragraph: captions here begin with one about the whole song and give each section one. A text without
+paragraphs is one part.
 
 Shapes: I texts, L tokens, P parts, W tower width.
 """
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from collap_model.text.shorten import PARAGRAPH_END, SENTENCE_END
+from collap_model.text.shorten import PARAGRAPH_END
 
 __all__ = ["NO_PART", "number_parts", "pool_parts"]
 
@@ -28,12 +28,13 @@ def number_parts(text: str, starts: Sequence[int]) -> list[int]:
     Args:
         starts: where each token begins in ``text``, in characters, ascending; white space goes with what follows it.
     """
-    for borders in (PARAGRAPH_END, SENTENCE_END):
-        ends = [match.end() for match in borders.finditer(text)]
-        found = [bisect_right(ends, start) for start in starts]
-        numbers = {part: number for number, part in enumerate(dict.fromkeys(found))}
-        if len(numbers) > 1:
-            break
+    ends: list[int] = []
+    for end in [*(match.end() for match in PARAGRAPH_END.finditer(text)), len(text)]:
+        # Rules and blank lines say nothing and go with what follows them, the last with what stands before.
+        if any(character.isalnum() for character in text[ends[-1] if ends else 0 : end]):
+            ends.append(end)
+    found = [min(bisect_right(ends, start), len(ends) - 1) for start in starts]
+    numbers = {part: number for number, part in enumerate(dict.fromkeys(found))}
     return [numbers[part] for part in found]
 
 

@@ -14,9 +14,9 @@ from collections import deque
 from collections.abc import Sequence
 from itertools import groupby
 
-__all__ = ["PARAGRAPH_END", "SENTENCE_END", "shorten"]
+__all__ = ["PARAGRAPH_END", "shorten"]
 
-SENTENCE_END = re.compile(r"[.!?]+[\"')\]]*(?=\s)|[。！？]+")
+_SENTENCE_END = re.compile(r"[.!?]+[\"')\]]*(?=\s)|[。！？]+")
 PARAGRAPH_END = re.compile(r"(?=\n)(?<!\n)")
 _LONGEST_SHARE = 4
 """A sentence of more than this part of the room is taken for several: some texts have no full stop."""
@@ -48,7 +48,7 @@ def shorten(text: str, starts: Sequence[int], room: int) -> list[int]:
 def _paragraphs(text: str, starts: Sequence[int], longest: int) -> list[list[range]]:
     """Per paragraph its sentences, each a run of at most ``longest`` tokens. White space goes with what follows it."""
     paragraph_ends = [match.end() for match in PARAGRAPH_END.finditer(text)]
-    sentence_ends = sorted({*paragraph_ends, *(match.end() for match in SENTENCE_END.finditer(text))})
+    sentence_ends = sorted({*paragraph_ends, *(match.end() for match in _SENTENCE_END.finditer(text))})
     paragraphs = []
     for _, in_paragraph in groupby(range(len(starts)), lambda token: bisect_right(paragraph_ends, starts[token])):
         sentences: list[range] = []

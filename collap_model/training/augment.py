@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from collap_model.training.config import TrainConfig
 from data_specs.records import Caption
-from data_specs.renderings import sub_caption
+from data_specs.renderings import PARAGRAPH, sub_caption
 
 __all__ = [
     "View",
@@ -109,13 +109,17 @@ def global_paragraph(caption: str) -> str:
 
 
 def sample_sentences(rng: np.random.Generator, caption: str) -> str:
-    """Between a quarter and all of the sentences, in their order."""
-    sentences = [sentence for sentence in _SENTENCE_END.split(caption.strip()) if _says_something(sentence)]
-    if len(sentences) < 2:
-        return caption
-    kept = rng.random(len(sentences)) < rng.uniform(0.25, 1.0)
-    kept[rng.integers(len(sentences))] = True
-    return " ".join(sentence for sentence, keep in zip(sentences, kept, strict=True) if keep)
+    """Between a quarter and all of the sentences, in their order, of each paragraph at least one."""
+    paragraphs = [
+        [sentence for sentence in _SENTENCE_END.split(paragraph) if _says_something(sentence)]
+        for paragraph in caption.split(PARAGRAPH)
+    ]
+    share, told = rng.uniform(0.25, 1.0), []
+    for sentences in filter(None, paragraphs):
+        kept = rng.random(len(sentences)) < share
+        kept[rng.integers(len(sentences))] = True
+        told.append(" ".join(sentence for sentence, keep in zip(sentences, kept, strict=True) if keep))
+    return PARAGRAPH.join(told)
 
 
 def _says_something(text: str) -> bool:
@@ -130,7 +134,10 @@ def _draw_part(
     longest, min_share = config.max_track_seconds, config.min_crop
     of_all = (text, text if caption is None else caption.clock_free_text)
     if rng.random() < config.crop_chance:
-        runs = [] if caption is None else section_runs(caption, num_seconds, min_share=min_share, longest=longest)
+        if caption is None or config.crop_to == "seconds":
+            runs = []
+        else:
+            runs = section_runs(caption, num_seconds, min_share=min_share, longest=longest)
         if caption is None or not runs:
             return crop_seconds(rng, num_seconds, min_share=min_share, longest=longest), *of_all
         first, last = runs[int(rng.integers(len(runs)))]

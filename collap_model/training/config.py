@@ -112,6 +112,12 @@ class TrainConfig(BaseModel):
         description="Share of tracks heard only in part: a run of whole sections with the text of that run, or, where "
         "the caption's sections are not known, a run of seconds with the whole text",
     )
+    crop_to: Literal["sections", "seconds"] = Field(
+        "sections",
+        title="Crop to",
+        description="sections: a run of whole sections, with the text of that run; seconds: any run of seconds, "
+        "with the caption of the whole track",
+    )
     min_crop: float = Field(
         0.5, gt=0, le=1, title="Shortest crop", description="A crop keeps between this share and all of the track"
     )

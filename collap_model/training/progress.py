@@ -83,6 +83,7 @@ class Progress:
             "waiting_for_data": self.waited_s / self.seconds,
         }
         if self.num_swapped:
+            values["hard_negatives"] = self.num_swapped / (self.num_texts - self.num_swapped)
             values["told_apart"] = self.num_told_apart / self.num_swapped
         values |= _learned(task)
         self.folder.log(**values)

@@ -230,7 +230,7 @@ class _Trainer:
         count = sum(parameter.numel() for parameter in self.task.parameters())
         return (
             f"{len(self.data.pairs)} pairs, {self.data.batches_per_epoch} batches an epoch, "
-            + (f"{len(self.data.swaps)} tracks with sections to exchange, " if self.data.swaps else "")
+            + (f"{len(self.data.swaps)} captions with sections to exchange, " if self.data.swaps else "")
             + f"{count / 1e6:.1f} M parameters, {self.world.size} process(es) on {self.device.type}; "
             + (f"resuming after step {self.first_step}" if self.first_step else "starting")
         )

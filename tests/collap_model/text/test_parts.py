@@ -82,13 +82,14 @@ def test_padding_changes_nothing() -> None:
             ["A slow song. In C.", "It begins. Softly.", "It ends."],
         ),
         ("One line.\nAnother line. Of two.", ["One line.", "Another line. Of two."]),
-        ("A slow song. It begins! It ends", ["A slow song.", "It begins!", "It ends"]),
-        ("At 72.5 BPM", ["At 72.5 BPM"]),
+        ("A slow song. It begins! It ends", ["A slow song. It begins! It ends"]),
         ("\n\n  One.\n\n", ["One."]),
-        ("One.\n\n...\n\nTwo.", ["One.", "...", "Two."]),
+        ("One.\r\n\r\nTwo.\n \nThree.\n", ["One.", "Two.", "Three."]),
+        ("One.\n\n---\n\nTwo.", ["One.", "---Two."]),
+        ("---\n\nOne.\n\nTwo.\n\n---", ["---One.", "Two.---"]),
     ],
 )
-def test_a_paragraph_is_a_part_and_of_a_single_one_each_sentence(text: str, parts: list[str]) -> None:
+def test_a_paragraph_that_says_something_is_a_part(text: str, parts: list[str]) -> None:
     starts = [place for place, sign in enumerate(text) if not sign.isspace()]
     numbers = number_parts(text, starts)
     found = [
@@ -97,6 +98,11 @@ def test_a_paragraph_is_a_part_and_of_a_single_one_each_sentence(text: str, part
     ]
     assert found == ["".join(part.split()) for part in parts]
     assert set(numbers) == set(range(len(parts)))
+
+
+def test_white_space_that_is_a_token_is_no_part() -> None:
+    text = "One.\n\nTwo.\n"
+    assert number_parts(text, [0, 4, 6, 10]) == [0, 1, 1, 1]
 
 
 def test_a_part_that_was_shortened_away_leaves_no_gap() -> None:

@@ -134,7 +134,8 @@ def test_a_share_of_texts_has_no_clock_times() -> None:
 
 def test_views_are_cut_to_sentences_as_whole_captions_are() -> None:
     texts = {view.text for view in views(changed(crop_chance=1, sentences_chance=1))}
-    assert any(len(sounds(text)) == 1 for text in texts)
+    assert all(text.startswith("A song.\n\n") for text in texts), "paragraphs are parts of a text and stay apart"
+    assert {len(text.split("\n\n")) - 1 for text in texts} == {len(sounds(text)) for text in texts}
     assert {view.text for view in views(changed(crop_chance=1, global_chance=1))} == {"A song."}
 
 
@@ -145,22 +146,29 @@ def test_a_view_depends_on_its_generator_alone() -> None:
 
 def test_captions_lose_whole_sentences_only() -> None:
     rng = np.random.default_rng(0)
-    sentences = [
-        "A dark song.",
-        "It is slow!",
-        "From 0:00 to 0:20 the theme at 3.5 dB plays.",
-        "Then a bridge.",
-        "It ends.",
+    paragraphs = [
+        ["A dark song.", "It is slow!"],
+        ["From 0:00 to 0:20 the theme at 3.5 dB plays.", "Then a bridge."],
+        ["It ends."],
     ]
     seen = set()
     for _ in range(200):
         text = sample_sentences(rng, CAPTION)
-        kept = [sentence for sentence in sentences if sentence in text]
-        assert kept
-        assert text == " ".join(kept)
-        seen.add(len(kept))
-    assert seen == {1, 2, 3, 4, 5}
+        kept = [[sentence for sentence in sentences if sentence in text] for sentences in paragraphs]
+        assert all(kept), "no paragraph goes whole, or those that stay would stand at other places"
+        assert text == "\n\n".join(" ".join(sentences) for sentences in kept)
+        seen.add(sum(map(len, kept)))
+    assert seen == {3, 4, 5}
     assert sample_sentences(rng, "Only one.") == "Only one."
+    one = {sample_sentences(rng, "One. Two. Three.") for _ in range(200)}
+    assert {"One.", "Two.", "Three.", "One. Three.", "One. Two. Three."} <= one
+    assert sample_sentences(rng, "One.\n\n---\n\nTwo.") == "One.\n\nTwo."
+
+
+def test_crops_to_seconds_keep_the_text_of_the_whole() -> None:
+    found = views(changed(crop_chance=1, crop_to="seconds", sentences_chance=0, global_chance=0, clock_free_chance=0))
+    assert {view.text for view in found} == {OF_SECTIONS.long_text}
+    assert any(span(view).start % 10 for view in found)
 
 
 def test_caption_choices() -> None:

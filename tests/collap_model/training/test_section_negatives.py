@@ -61,12 +61,25 @@ def test_what_is_no_choice() -> None:
     alike = caption_of_sections("alike", [1, 1])
     both: dict[Pair, Caption] = {Pair(c.track_id, c.long_text): c for c in (CAPTION, brief, alike)}
     others, rng = OtherSections(both, 300), np.random.default_rng(0)
-    assert len(others) == 1
     assert [others.draw(rng, pair, 40) for pair in both if pair.track_id != "t"] == [None, None]
     heard = [OtherSections({PAIR: CAPTION}, 20).draw(rng, PAIR, 40) for _ in range(20)]
     assert {view.seconds.stop for view in heard if view is not None and isinstance(view.seconds, slice)} == {10, 20}
     with pytest.raises(ValueError, match="set section_negatives to 0"):
         OtherSections({PAIR: CAPTION}, 15)
+
+
+def test_no_text_is_false_that_says_nothing_of_its_own() -> None:
+    first, second = CAPTION.sections[:2]
+    alike = replace(second, description=first.description)
+    more = replace(second, description=f"{first.description} They are loud.")
+    for sections in ((first, alike), (first, replace(second, description="The music gets 8 dB softer."))):
+        caption = replace(CAPTION, sections=sections)
+        with pytest.raises(ValueError, match="tells of two"):
+            OtherSections({PAIR: caption}, 300)
+    others, rng = OtherSections({PAIR: replace(CAPTION, sections=(first, more))}, 300), np.random.default_rng(0)
+    drawn = {view.false for _ in range(20) if (view := others.draw(rng, PAIR, 40)) is not None}
+    assert len(drawn) == 1, "of the shorter one everything holds in the longer"
+    assert "They are loud." in str(drawn)
 
 
 def test_the_last_section_ends_with_the_features() -> None:
