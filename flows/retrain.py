@@ -11,6 +11,7 @@ from collap_model.choices import FusionName
 from collap_model.training.config import TrainConfig
 from flows.build_dataset import build_dataset
 from flows.evaluate import evaluate
+from flows.evaluation import evaluation_artifacts
 from flows.promotion import promotion_artifact
 from flows.train import train
 from tasks.build import BuildConfig
@@ -55,6 +56,8 @@ def retrain(config: RetrainConfig = RetrainConfig()) -> dict[str, Any]:
     if config.promotion is not None:
         ruling = decide_promotion(built.workspace, runs[0], config.promotion)
         promotion_artifact(built.workspace, ruling)
+        if ruling.is_new:  # it may have measured the model in use, or put another one in its place
+            evaluation_artifacts(job, retrieval)
     return {"build": built, "retrieval": retrieval, "promotion": ruling}
 
 

@@ -41,7 +41,7 @@ def decide(
     """Promote a run if the rule finds it better than the model in use; write down what was decided and why.
 
     Whatever has no figures of the split ``test`` as it is now is measured first. Of what was decided before nothing
-    is decided again: the ruling is the one of then.
+    is decided again: the ruling is the one of then. What a person has taken back stays out, whatever the figures say.
 
     Raises:
         BuildError: no such run, another process decides, the run cannot be measured, or a damaged history.
@@ -51,21 +51,18 @@ def decide(
         _check_finished(history, run)
         if history.in_use == run:
             return Ruling(history.promotions[-1], is_new=False)
+        if (back := history.taken_back(run)) is not None:
+            return _ruled(history, _decision(history, "refused by rule", run, _stays_out(root, run, back), None))
         question = Question.of(root)
         report = measured(root, run, question, on_line)
         note_heard(Workspace(root), history.models / run)
         verdict, evidence = _compare(history, run, report, question, rule, on_line)
         action: Action = "promoted by rule" if verdict.better else "refused by rule"
-        decision = _decision(history, action, run, verdict.why, evidence)
-        for earlier in reversed(history.decisions):
-            if earlier.answers(decision):
-                return Ruling(earlier, is_new=False)
-        history.add(decision)
-        return Ruling(decision, is_new=True)
+        return _ruled(history, _decision(history, action, run, verdict.why, evidence))
 
 
 def promote(workspace: Path | str, run: str, why: str = "") -> Decision:
-    """Put a run in use because a person says so; the figures that are there are written down, none are asked for.
+    """Put a run in use because a person says so; the figures that are there and fit are written down, none asked for.
 
     Raises:
         BuildError: no such run, it is not finished, unreadable or in use already, or see ``History.held``.
@@ -113,6 +110,22 @@ def _check_finished(history: History, run: str) -> None:
         raise BuildError(f"run {run!r} {what}; finished runs of {history.models}: {', '.join(finished) or 'none'}")
 
 
+def _ruled(history: History, decision: Decision) -> Ruling:
+    """Write a decision down, unless an earlier one answers it."""
+    for earlier in reversed(history.decisions):
+        if earlier.answers(decision):
+            return Ruling(earlier, is_new=False)
+    history.add(decision)
+    return Ruling(decision, is_new=True)
+
+
+def _stays_out(root: Path, run: str, back: Decision) -> str:
+    return (
+        f"Taken back on {back.at:%Y-%m-%d %H:%M:%S} UTC by {back.who}: {back.why}. Only a person puts it in use again: "
+        f"collap promote {root} {run}"
+    )
+
+
 def _compare(
     history: History,
     run: str,
@@ -158,7 +171,9 @@ def _unmeasurable(root: Path, before: str, question: Question, on_line: Callable
     try:
         measured(root, before, question, on_line)
     except BuildError as error:
-        return f"{before} is in use, and cannot be measured: {str(error).splitlines()[0]}"
+        said = [line for line in str(error).splitlines() if line.strip()]
+        # Of a program that failed: how it ended and where its log is, and the last it said, which is the reason.
+        return f"{before} is in use, and cannot be measured: {': '.join(dict.fromkeys((said[0], said[-1])))}"
     return None
 
 
@@ -174,7 +189,7 @@ def _doubts(history: History, report: Report, figure: str) -> str:
 
 
 def _on_file(history: History, run: str) -> Evidence | None:
-    """What the reports say that are there; differences only where both are of the same queries and features."""
+    """What the reports say that are there and whole; differences only where both fit together."""
     report = read_report(history.models / run)
     if report is None:
         return None
@@ -183,7 +198,11 @@ def _on_file(history: History, run: str) -> Evidence | None:
     other = None if before is None else read_report(history.models / before)
     if before is not None and (other is None or asked_in(other) != asked_in(report)):
         return evidence
-    return evidence.model_copy(update={"differences": _differences(history, run, report, figure)})
+    try:
+        found = _differences(history, run, report, figure)
+    except BuildError:  # figures of another program: the word of a person does not rest on them
+        return evidence
+    return evidence.model_copy(update={"differences": found})
 
 
 def _differences(history: History, run: str, report: Report, figure: str) -> dict[Direction, Interval]:

@@ -90,6 +90,16 @@ class History:
         """All of them, the oldest first."""
         return sorted([*self.promotions, *self.refusals], key=lambda decision: decision.at)
 
+    def taken_back(self, run: str) -> Decision | None:
+        """The roll-back that took a run away, unless it was put in use again since."""
+        back = None
+        for decision in self.promotions:
+            if decision.run == run:
+                back = None
+            elif decision.action == "rolled back" and decision.before == run:
+                back = decision
+        return back
+
     def add(self, decision: Decision) -> None:
         """Write a decision down, then let the link follow it."""
         if not decision.changes:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from collap_model.form import read_form
 from tasks.engine.errors import BuildError
 from tasks.evaluation.job import EvaluateJob, evaluate
-from tasks.promotion.rule import DIRECTIONS, Direction, Interval
+from tasks.promotion.rule import DIRECTIONS, Direction, Interval, PromotionRule
 
 __all__ = [
     "SPLIT",
@@ -86,7 +90,7 @@ class Question:
 
 
 def measured(workspace: Path, run: str, question: Question, on_line: Callable[[str], None]) -> Report:
-    """The report of a run on what is asked now, measured anew unless it has one.
+    """The report of a run on what is asked now, measured anew unless it has one that is whole.
 
     Raises:
         BuildError: no such run, or the evaluation program failed.
@@ -141,20 +145,24 @@ def differences(run: Path, report: Report, before: Path | None, figure: str) -> 
 
 
 def read_report(run: Path) -> Report | None:
-    """The report of a run on the split, whenever it was measured; None where it or the figures beside it are missing.
+    """The report of a run on the split, whenever it was measured.
 
-    Raises:
-        BuildError: it is damaged.
+    None where it or the figures beside it are missing or damaged, or are not of the same queries, as a kill between
+    the two files leaves them: whoever needs them measures anew.
     """
     path = _report_path(run)
-    if not path.is_file() or not path.with_suffix(".npz").is_file():
+    figures = path.with_suffix(".npz")
+    if not path.is_file() or not zipfile.is_zipfile(figures):
         return None
     try:
         report: Report = json.loads(path.read_bytes())
-        asked_in(report)
-    except (ValueError, KeyError, TypeError) as error:
-        raise BuildError(f"{path} is no report of an evaluation ({error}); remove it, it is measured anew") from error
-    return report
+        figures_of(report, PromotionRule().figure)
+        _, _, queries = asked_in(report)
+        with np.load(figures, allow_pickle=False) as arrays:
+            whole = {name: arrays[name] for name in arrays.files}
+        return report if str(whole["queries"]) == queries else None
+    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None
 
 
 def asked_in(report: Report) -> tuple[int, str, str]:

@@ -61,11 +61,13 @@ class Decision(BaseModel):
     def answers(self, other: Decision) -> bool:
         """Whether this one decided by rule what the other decides: the same runs, data, queries and rule.
 
-        Who rolls a promotion back would otherwise find it made again by the next run of the schedule. Where the
-        two could not be compared, the reason counts as well: it may be gone.
+        Where the two could not be compared, the reason counts as well: it may be gone. Without evidence, of a run
+        that was taken back, only the run and the reason count.
         """
-        if self.evidence is None or other.evidence is None or {self.action, other.action} - {*BY_RULE}:
+        if {self.action, other.action} - {*BY_RULE}:
             return False
+        if self.evidence is None or other.evidence is None:
+            return self.evidence is other.evidence and (self.run, self.why) == (other.run, other.why)
         if bool(self.evidence.differences) != bool(other.evidence.differences):
             return False
         return _question(self, self.evidence) == _question(other, other.evidence)

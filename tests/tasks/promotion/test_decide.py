@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -85,12 +86,42 @@ def test_what_was_decided_is_not_decided_again(workspace: Path) -> None:
     assert action(decide(workspace, poor, MRR)) == "refused by rule"  # against another model this time
     assert action(decide(workspace, poor, MRR)) == "earlier: refused by rule"
     assert lines(workspace) == 4
-    # Taken back by a person, it stays so: the schedule does not overrule.
-    roll_back(workspace, "slow")
+    # Put in use in place of it by a person, a run stays so: the schedule does not overrule.
+    promote(workspace, fair, "faster")
     again = decide(workspace, good, MRR)
     assert (action(again), again.decision) == ("earlier: promoted by rule", rulings[2].decision)
     assert History.read(workspace).in_use == fair
     assert action(decide(workspace, good, RULE)) != "earlier: promoted by rule"  # another rule is another question
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_what_a_person_has_taken_back_stays_out_until_a_person_brings_it_back(workspace: Path, by_hand: bool) -> None:
+    poor, fair, good = (make_run(workspace, seed, skill=skill) for seed, skill in enumerate((0.8, 1.6, GOOD)))
+    for run in (poor, fair):
+        assert action(decide(workspace, run, MRR)) == "promoted by rule"
+    put = promote(workspace, good, "try") if by_hand else decide(workspace, good, MRR).decision
+    assert put.changes
+    back = roll_back(workspace, "it crashes")
+    ruling = decide(workspace, good, MRR)
+    assert action(ruling) == "refused by rule"
+    assert ruling.decision.why == (
+        f"Taken back on {back.at:%Y-%m-%d %H:%M:%S} UTC by {back.who}: it crashes. Only a person puts it in use again: "
+        f"collap promote {workspace} {good}"
+    )
+    assert f"In use: {fair}" in ruled_markdown(ruling, History.read(workspace))
+    before = lines(workspace)
+    assert action(decide(workspace, good, RULE)) == "earlier: refused by rule"  # by no rule, and written down once
+    # Further back, past the one between: both were taken back, each with its own reason.
+    assert roll_back(workspace, "this one too").run == poor
+    assert action(decide(workspace, good, MRR)) == "earlier: refused by rule"
+    assert "this one too" in decide(workspace, fair, MRR).decision.why
+    assert History.read(workspace).in_use == poor
+    assert lines(workspace) == before + 2
+    # By hand it comes back, and is then like any other.
+    promote(workspace, fair, "mended")
+    promote(workspace, poor, "for a day")
+    assert History.read(workspace).taken_back(fair) is None
+    assert action(decide(workspace, fair, RULE)) == "promoted by rule"
 
 
 def test_a_model_in_use_that_cannot_be_compared_stays_until_a_person_decides(workspace: Path) -> None:
@@ -217,12 +248,13 @@ def test_a_model_in_use_whose_evaluation_fails_stays_until_a_person_decides(
     first, second = grown(workspace)
 
     def failing(job: EvaluateJob, on_line: Callable[[str], None]) -> dict[str, dict[str, Any]]:
-        raise BuildError("the program exited with 2\nits last lines")
+        raise BuildError("the program exited with 2; its log is here\nTraceback\nerror: no memory\n")
 
     monkeypatch.setattr("tasks.promotion.measured.evaluate", failing)
     ruling = decide(workspace, second, MRR)
     assert action(ruling) == "refused by rule"
-    assert f"{first} is in use, and cannot be measured: the program exited with 2. A person" in ruling.decision.why
+    said = "cannot be measured: the program exited with 2; its log is here: error: no memory. A person"
+    assert f"{first} is in use, and {said}" in ruling.decision.why
 
 
 @pytest.mark.slow
@@ -240,21 +272,66 @@ def test_measured_anew_by_the_evaluation_program(workspace: Path) -> None:
     assert [report["num_tracks"] for report in reports.values()] == [45, 45]
 
 
-def test_mistakes_are_named(workspace: Path, tmp_path: Path) -> None:
+def test_mistakes_are_named(workspace: Path) -> None:
     run = make_run(workspace, 1, skill=FAIR)
     with pytest.raises(BuildError, match=rf"run 'nothing' is not there; finished runs of .*: {run}"):
         decide(workspace, "nothing", RULE)
-    report = workspace / "models" / run / "retrieval-test.json"
-    report.write_text("{}")
-    with pytest.raises(BuildError, match=r"retrieval-test.json is no report of an evaluation"):
-        decide(workspace, run, RULE)
-    write_report(workspace, report.parent, FAIR, 1)
-    report.with_suffix(".npz").write_bytes(b"cut off")
-    other = make_run(workspace, 2, skill=FAIR)
-    decide(workspace, other, RULE)
-    with pytest.raises(BuildError, match="holds no figures of an evaluation"):
-        decide(workspace, run, RULE)
-    assert History.read(workspace).in_use == other
+
+
+def damage(folder: Path, how: str) -> None:
+    report = folder / "retrieval-test.json"
+    figures = report.with_suffix(".npz")
+    if how == "report":
+        report.write_text("{}")
+    elif how == "report of another form":
+        report.write_text(json.dumps({**json.loads(report.read_text()), "metrics": {"text_to_track": {}}}))
+    elif how == "figures cut off":
+        figures.write_bytes(figures.read_bytes()[:-40])
+    elif how == "figures torn":
+        torn = bytearray(figures.read_bytes())
+        torn[len(torn) // 2 : len(torn) // 2 + 64] = bytes(64)
+        figures.write_bytes(torn)
+    else:  # a kill between the two: figures of new queries beside the report of the old ones
+        arrays = dict(np.load(figures))
+        np.savez(figures, **{**arrays, "queries": np.array("others")})
+
+
+DAMAGES = ["report", "report of another form", "figures cut off", "figures torn", "figures of other queries"]
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_a_damaged_report_is_measured_anew_by_rule_and_none_by_hand(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    fair, good = make_run(workspace, 1, skill=FAIR), make_run(workspace, 2, skill=GOOD)
+    decide(workspace, fair, MRR)
+    for run in (fair, good):
+        damage(workspace / "models" / run, how)
+    assert promote(workspace, good, "try").evidence is None
+    promote(workspace, fair, "back")
+    asked: list[tuple[str, ...]] = []
+
+    def stand_in(job: EvaluateJob, on_line: Callable[[str], None]) -> dict[str, dict[str, Any]]:
+        asked.append(job.runs)
+        folder = workspace / "models" / job.runs[0]
+        write_report(workspace, folder, GOOD if job.runs == (good,) else FAIR, 1)
+        return {job.runs[0]: json.loads((folder / "retrieval-test.json").read_text())}
+
+    monkeypatch.setattr("tasks.promotion.measured.evaluate", stand_in)
+    assert reports_on_file(workspace, [good]) is None
+    assert action(decide(workspace, good, MRR)) == "promoted by rule"
+    assert asked == [(good,), (fair,)]
+
+
+def test_by_hand_the_figures_that_fit_are_written_down(workspace: Path) -> None:
+    fair, good = make_run(workspace, 1, skill=FAIR), make_run(workspace, 2, skill=GOOD)
+    promote(workspace, fair)
+    figures = workspace / "models" / fair / "retrieval-test.npz"
+    np.savez(figures, **{**dict(np.load(figures)), "names": np.array(["of another program"])})
+    evidence = promote(workspace, good, "hears the voice").evidence
+    assert evidence is not None
+    assert evidence.figures["text_to_track"].value > 0.9
+    assert evidence.differences == {}
 
 
 def test_what_people_read(workspace: Path) -> None:
