@@ -298,9 +298,11 @@ def _train(options: argparse.Namespace) -> None:
 def _evaluate(options: argparse.Namespace) -> None:
     from tasks.evaluation.job import EvaluateJob, evaluate
     from tasks.reporting.console import retrieved
+    from tasks.reporting.runs.report import described, write_reports
 
     job = EvaluateJob(workspace=options.workspace, runs=tuple(options.runs), split=options.split)
     print(retrieved(evaluate(job)))
+    print(f"\n{described(write_reports(job.workspace, job.split))}")
 
 
 def _report(options: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.engine.errors import BuildError
-from tasks.promotion.history import History
+from tasks.promotion.history import IN_USE, History
 from tasks.reporting.runs.record import evaluation_path, read_evaluation
 
 if TYPE_CHECKING:
@@ -39,9 +39,10 @@ class Comparison:
 
     split: str
     reference: str
-    is_in_use: bool
-    """Whether the reference is the model in use; else it is the best by R@10, mean of both directions, of those
-    on the queries that most runs share."""
+    """The model in use if it ranked what most runs ranked; else, of those that did, the best by R@10, mean of both
+    directions."""
+    in_use: str | None
+    """Name of the run whose model is in use, compared or not."""
     runs: tuple[Compared, ...]
     apart: Mapping[str, str]
     """Runs that cannot be compared, by name, and why."""
@@ -55,7 +56,7 @@ def compare_runs(workspace: Path, split: str) -> Comparison:
     """
     history = History.read(workspace)
     models, in_use = history.models, history.in_use
-    folders = sorted(path.parent for path in models.glob("*/config.json") if not path.parent.is_symlink())
+    folders = sorted(path.parent for path in models.glob("*/model") if path.parent.name != IN_USE)
     evaluations, apart = {}, {}
     for folder in folders:
         try:
@@ -66,7 +67,7 @@ def compare_runs(workspace: Path, split: str) -> Comparison:
         said = "".join(f"\n  {reason}" for reason in apart.values())
         raise BuildError(f"no run in {models} has an evaluation on split {split} to report{said}")
     ordered = sorted(evaluations, key=lambda name: (-_recall(evaluations[name]), name))
-    reference = in_use if in_use in evaluations else _best(ordered, evaluations)
+    reference = _reference(ordered, evaluations, in_use)
     queries = evaluations[reference]["queries_sha256"]
     runs = [Compared(name=reference, evaluation=evaluations[reference], differences=None)]
     for name in ordered:
@@ -87,7 +88,7 @@ def compare_runs(workspace: Path, split: str) -> Comparison:
     return Comparison(
         split=split,
         reference=reference,
-        is_in_use=reference == in_use,
+        in_use=in_use,
         runs=tuple(runs),
         apart=apart,
     )
@@ -107,10 +108,13 @@ def _differences(reference: Path, run: Path, split: str) -> Differences:
     return compare(first, second)
 
 
-def _best(ordered: Sequence[str], evaluations: Mapping[str, Mapping[str, Any]]) -> str:
-    """The first that ranked what most runs ranked: one on a smaller, easier split must not set all others apart."""
+def _reference(ordered: Sequence[str], evaluations: Mapping[str, Mapping[str, Any]], in_use: str | None) -> str:
+    """One that ranked what most runs ranked: a run on a split as it once was must not set all others apart."""
     shared = Counter(evaluations[name]["queries_sha256"] for name in ordered)
-    return max(ordered, key=lambda name: (shared[evaluations[name]["queries_sha256"]], evaluations[name]["num_tracks"]))
+    sharing = {name: shared[evaluations[name]["queries_sha256"]] for name in ordered}
+    if in_use is not None and sharing.get(in_use) == max(sharing.values()):
+        return in_use
+    return max(ordered, key=lambda name: (sharing[name], evaluations[name]["num_tracks"]))
 
 
 def _recall(evaluation: Mapping[str, Any]) -> float:

@@ -10,8 +10,9 @@ from tasks.reporting.pages.document import document
 from tasks.reporting.pages.markup import breakable, table
 from tasks.reporting.pages.plots import Line, line_chart, line_legend
 from tasks.reporting.runs.comparison import Compared, Comparison, is_better
-from tasks.reporting.runs.findings import CONTROLS, ORDER, shown
+from tasks.reporting.runs.findings import ALONE, CONTROLS, ORDER, shown
 from tasks.reporting.runs.probes import PERCENT_TICKS, kept_ticks, share_line
+from tasks.reporting.runs.record import page_name
 from tasks.reporting.runs.style import STYLE
 from tasks.reporting.tables import markdown_table
 
@@ -40,14 +41,14 @@ def comparison_page(dataset: str, comparison: Comparison) -> str:
     first = comparison.runs[0].evaluation
     lead = (
         f"{len(comparison.runs)} runs on {first['num_texts']:,} captions and {first['num_tracks']:,} tracks of split "
-        f"{escape(comparison.split)}, each against <b>{escape(comparison.reference)}</b>, {_why(comparison)}."
+        f"{escape(comparison.split)}, each against <b>{escape(comparison.reference)}</b>, {escape(_why(comparison))}."
     )
     tables = "".join(_direction_html(comparison, *direction) for direction in _DIRECTIONS)
     note = f"<p>{escape(_NOTE.format(reference=comparison.reference))}</p>"
     parts = [
         f"<h2>Retrieval</h2>{note}{tables}",
         *_curves(comparison.runs),
-        _orders(comparison.runs),
+        _orders(comparison),
         _apart(comparison),
     ]
     return document(f"Runs of {dataset}", lead, "".join(parts), style=STYLE)
@@ -58,7 +59,7 @@ def comparison_markdown(comparison: Comparison) -> str:
     first = comparison.runs[0].evaluation
     parts = [
         f"{first['num_texts']} captions against {first['num_tracks']} tracks of split {comparison.split}; differences "
-        f"from `{comparison.reference}`, {_why(comparison)}, with their 95 % intervals."
+        f"with their 95 % intervals from `{comparison.reference}`, {_why(comparison)}."
     ]
     for label, direction in _DIRECTIONS:
         rows = [_markdown_row(run, direction) for run in comparison.runs]
@@ -70,14 +71,22 @@ def comparison_markdown(comparison: Comparison) -> str:
 
 
 def _why(comparison: Comparison) -> str:
-    return "whose model is in use" if comparison.is_in_use else "the best by R@10, mean of both directions"
+    """Why the reference is the reference."""
+    reference, in_use = comparison.reference, comparison.in_use
+    if reference == in_use:
+        return "whose model is in use"
+    best = "the best by R@10, mean of both directions"
+    if in_use is None:
+        return best
+    reason = comparison.apart.get(in_use, f"run {in_use} has no model any more")
+    return f"{best}; not the model in use, because {reason}"
 
 
 def _direction_html(comparison: Comparison, label: str, direction: str) -> str:
     first = comparison.runs[0].evaluation["metrics"][direction]
     rows = [["chance", *(_value(first[name]["chance"], factor, decimals) for _, name, factor, decimals in _FIGURES)]]
     for run in comparison.runs:
-        cells = [_run_link(run)]
+        cells = [_run_link(run, comparison.split)]
         for _, name, factor, decimals in _FIGURES:
             value = _value(run.evaluation["metrics"][direction][name]["value"], factor, decimals)
             found = run.differences[direction][name] if run.differences else None
@@ -87,10 +96,10 @@ def _direction_html(comparison: Comparison, label: str, direction: str) -> str:
     return f"<h3>{label}</h3>{body}"
 
 
-def _run_link(run: Compared) -> str:
+def _run_link(run: Compared, split: str) -> str:
     fusion = escape(f"{run.evaluation['fusion']}, {run.evaluation['text_tower']}")
     name = escape(run.name)
-    return f'<a href="{name}/report.html">{breakable(run.name)}</a><br><small>{fusion}</small>'
+    return f'<a href="{name}/{page_name("report", split)}">{breakable(run.name)}</a><br><small>{fusion}</small>'
 
 
 def _difference_html(statistic: str, found: Difference | None, factor: int, decimals: int) -> str:
@@ -146,19 +155,21 @@ def _placed(
     ]
 
 
-def _orders(runs: Sequence[Compared]) -> str:
+def _orders(comparison: Comparison) -> str:
     """The order test of all probed runs, controls beside it."""
     rows = []
-    for run in runs:
+    for run in comparison.runs:
         order = (run.evaluation["probes"] or {}).get("order")
         if order is not None:
-            measures = {**order, **order["controls"]}
-            rows.append([_run_link(run), *(shown(measures[name]) for name in (*ORDER, *CONTROLS))])
+            measures = {**order, ALONE: order["text_alone"], **order["controls"]}
+            cells = (shown(measures[name]) for name in (*ORDER, ALONE, *CONTROLS))
+            rows.append([_run_link(run, comparison.split), *cells])
     if not rows:
         return ""
-    heads = ["run", *ORDER, *(f"control: {name.replace('_', ' ')}" for name in CONTROLS)]
+    heads = ["run", *ORDER, ALONE, *(f"control: {name.replace('_', ' ')}" for name in CONTROLS)]
     note = (
-        "<p>Which of two orders is the true one: chance is 50 %, of the group one in six; controls must lie at 50.</p>"
+        "<p>Which of two orders is the true one: chance is 50 %, of the group one in six. The controls check the test: "
+        "they lie at 50 % whatever the model, unless the scores are broken.</p>"
     )
     return f"<h2>Order of sections</h2>{note}{table(heads, rows, range(1, len(heads)))}"
 

@@ -17,7 +17,7 @@ from tasks.reporting.retrieval import interval_rows
 from tasks.reporting.runs.confusions import confusions_html
 from tasks.reporting.runs.pictures import AttendedTrack
 from tasks.reporting.runs.probes import probes_html
-from tasks.reporting.runs.record import RunRecord
+from tasks.reporting.runs.record import RunRecord, page_name
 from tasks.reporting.runs.style import STYLE
 from tasks.reporting.runs.tracks import ReportedTrack
 from tasks.reporting.runs.training import origin_html, spoken, training_html
@@ -53,9 +53,10 @@ def _lead(run: RunRecord) -> str:
         trained += f", trained on {pairs:,} pairs"
     if found is None:
         return f"{trained}; not evaluated."
+    split, comparison = escape(found["split"]), escape(page_name("comparison", found["split"]))
     return (
-        f"{trained}; evaluated on {found['num_texts']:,} captions and {found['num_tracks']:,} tracks of split "
-        f'{escape(found["split"])}. <a href="../comparison.html">Beside the other runs</a>'
+        f"{trained}; evaluated on {found['num_texts']:,} captions and {found['num_tracks']:,} tracks of split {split}. "
+        f'<a href="../{comparison}">Beside the other runs</a>'
     )
 
 

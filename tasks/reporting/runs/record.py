@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["REPORT_VERSION", "RunRecord", "evaluation_path", "read_evaluation", "read_run"]
+__all__ = ["REPORT_VERSION", "RunRecord", "evaluation_path", "page_name", "read_evaluation", "read_run"]
 
 REPORT_VERSION = 3
 """Of ``collap_model.evaluate.RetrievalReport``, which cannot be asked here: it loads torch."""
@@ -49,6 +49,11 @@ class RunRecord:
 def evaluation_path(folder: Path, split: str) -> Path:
     """Where ``evaluate`` leaves the report of a run; the figures of every query lie beside it as ``.npz``."""
     return folder / f"retrieval-{split}.json"
+
+
+def page_name(stem: str, split: str) -> str:
+    """File of a page: ``report.html`` for the test split, ``report-valid.html`` for another."""
+    return f"{stem}.html" if split == "test" else f"{stem}-{split}.html"
 
 
 def read_run(folder: Path, split: str | None) -> RunRecord:

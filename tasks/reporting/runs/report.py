@@ -12,12 +12,10 @@ from tasks.reporting.runs.comparison import Comparison, compare_runs
 from tasks.reporting.runs.comparison_page import comparison_page
 from tasks.reporting.runs.page import run_page
 from tasks.reporting.runs.pictures import AttendedTrack, draw_attended
-from tasks.reporting.runs.record import RunRecord, evaluation_path, read_run
+from tasks.reporting.runs.record import RunRecord, evaluation_path, page_name, read_run
 from tasks.reporting.runs.tracks import read_tracks
 
 __all__ = ["Reports", "RunReport", "described", "write_reports"]
-
-PAGE, COMPARISON = "report.html", "comparison.html"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +41,8 @@ class Reports:
 def write_reports(workspace: Path | str, split: str) -> Reports:
     """Write the comparison and the page of every run that was evaluated on the split, readable or not.
 
+    ``models/comparison.html`` and ``RUN/report.html`` are of the test split; another split is part of their names.
+
     Raises:
         BuildError: no run has an evaluation that can be read.
     """
@@ -53,7 +53,7 @@ def write_reports(workspace: Path | str, split: str) -> Reports:
     runs = {
         folder.name: _write_run(place, folder, split) for folder in folders if evaluation_path(folder, split).is_file()
     }
-    path = place.root / "models" / COMPARISON
+    path = place.root / "models" / page_name("comparison", split)
     publish_bytes(path, comparison_page(place.root.name, comparison).encode())
     return Reports(path=path, comparison=comparison, runs=runs)
 
@@ -71,6 +71,6 @@ def _write_run(workspace: Workspace, folder: Path, split: str) -> RunReport:
     wrong = (confusion[name] for confusion in found["confusions"] for name in ("track_id", "taken_for"))
     tracks = read_tracks(workspace, {*wrong, *(item["track_id"] for item in found["attended"])})
     attended = draw_attended(found["attended"], tracks)
-    path = folder / PAGE
+    path = folder / page_name("report", split)
     publish_bytes(path, run_page(run, tracks, attended).encode())
     return RunReport(path=path, run=run, attended=attended)

@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from collap_model.training.config import TrainConfig
+from tasks.cli import main
 from tasks.engine.errors import BuildError
 from tasks.evaluation.job import EvaluateJob, evaluate
 from tasks.training.job import TrainJob, train
@@ -33,7 +34,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_train_then_evaluate(workspace: Path) -> None:
+def test_train_then_evaluate(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     job = TrainJob(workspace=str(workspace), config=CONFIG)
     folder = train(job)
     assert folder.parent == workspace / "models"
@@ -42,9 +43,13 @@ def test_train_then_evaluate(workspace: Path) -> None:
     lines: list[str] = []
     assert train(job, lines.append) == folder
     assert lines == [f"{folder} is finished; nothing to do"]
-    (report,) = evaluate(EvaluateJob(workspace=str(workspace))).values()
-    assert report["num_tracks"] == 6
-    assert json.loads((folder / "retrieval-test.json").read_text()) == report
+    assert main(["evaluate", "--workspace", str(workspace)]) == 0
+    assert json.loads((folder / "retrieval-test.json").read_text())["num_tracks"] == 6
+    printed = capsys.readouterr().out
+    assert "against 6 tracks of split test" in printed
+    for page in (workspace / "models" / "comparison.html", folder / "report.html"):
+        assert str(page) in printed
+        assert page.is_file()
 
 
 @pytest.mark.slow

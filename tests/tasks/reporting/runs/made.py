@@ -73,7 +73,7 @@ def write_shard(path: Path, name: str) -> None:
 def make_run(root: Path, name: str, *, skill: float, seed: int = 0, queries: str = "q", **changes: Any) -> Path:
     """A run that was trained and evaluated; its scores are ``skill`` where it is right, plus noise of 1."""
     folder = root / "models" / name
-    folder.mkdir(parents=True)
+    (folder / "model").mkdir(parents=True)
     config = {"fusion": "attention", "text_tower": "tiny", "steps": 40}
     for file, values in {
         "config": config,

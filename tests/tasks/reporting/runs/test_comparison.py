@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +27,16 @@ def workspace(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def put_in_use(workspace: Path, run: str) -> None:
+    models = workspace / "models"
+    promotion = {"at": "2026-01-02T03:04:05Z", "action": "promoted by hand", "run": run, "before": None, "who": "me"}
+    (models / "promotions.jsonl").write_text(json.dumps(promotion | {"why": "it is fast"}) + "\n")
+    (models / "in-use").symlink_to(f"{run}/model", target_is_directory=True)
+
+
 def test_runs_are_compared_with_the_best_and_the_others_listed_apart(workspace: Path) -> None:
     found = compare_runs(workspace, "test")
-    assert (found.reference, found.is_in_use) == ("good", False)
+    assert (found.reference, found.in_use) == ("good", None)
     assert [run.name for run in found.runs] == ["good", "twin", "poor"]
     assert found.runs[0].differences is None
     assert "ranked other captions or tracks of split test than good" in found.apart["elsewhere"]
@@ -58,16 +66,41 @@ def test_better_is_up_for_shares_and_down_for_ranks_and_nothing_across_zero() ->
 
 
 def test_the_model_in_use_is_the_reference(workspace: Path) -> None:
-    (workspace / "models" / "poor" / "model").mkdir()
-    (workspace / "models" / "poor" / "model" / "config.json").write_text("{}")
-    promotion = {"at": "2026-01-02T03:04:05Z", "action": "promoted by hand", "run": "poor", "before": None, "who": "me"}
-    (workspace / "models" / "promotions.jsonl").write_text(json.dumps(promotion | {"why": "it is fast"}) + "\n")
-    (workspace / "models" / "in-use").symlink_to("poor/model", target_is_directory=True)
+    put_in_use(workspace, "poor")
     found = compare_runs(workspace, "test")
-    assert (found.reference, found.is_in_use) == ("poor", True)
+    assert (found.reference, found.in_use) == ("poor", "poor")
     assert [run.name for run in found.runs] == ["poor", "good", "twin"]
     assert "in-use" not in found.apart
     assert "whose model is in use" in Reader(comparison_page("demo", found)).text
+
+
+def test_a_model_in_use_that_ranked_what_no_other_run_did_sets_none_apart(workspace: Path) -> None:
+    put_in_use(workspace, "elsewhere")
+    found = compare_runs(workspace, "test")
+    assert (found.reference, found.in_use) == ("good", "elsewhere")
+    assert [run.name for run in found.runs] == ["good", "twin", "poor"]
+    said = (
+        "the best by R@10, mean of both directions; not the model in use, because run elsewhere ranked other captions "
+        "or tracks of split test than good: the dataset has changed"
+    )
+    assert said in Reader(comparison_page("demo", found)).text
+    assert said in comparison_markdown(found)
+
+
+def test_a_model_in_use_that_is_gone_is_said_to_be(workspace: Path) -> None:
+    put_in_use(workspace, "poor")
+    shutil.rmtree(workspace / "models" / "poor")
+    found = compare_runs(workspace, "test")
+    assert found.reference == "good"
+    assert "not the model in use, because run poor has no model any more" in comparison_markdown(found)
+
+
+def test_a_model_that_was_copied_in_is_compared_and_a_run_without_model_is_not(workspace: Path) -> None:
+    (workspace / "models" / "poor" / "config.json").unlink()
+    (workspace / "models" / "twin" / "model").rmdir()
+    found = compare_runs(workspace, "test")
+    assert [run.name for run in found.runs] == ["good", "poor"]
+    assert "twin" not in found.apart
 
 
 def test_figures_that_are_gone_or_broken_set_a_run_apart(workspace: Path) -> None:

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import asdict
+
+import numpy as np
 import pytest
 
-from tasks.reporting.runs.findings import curve_finding, order_findings, shown, shuffled_finding
+from collap_model.evaluation.order_figures import OrderScores, order_figures
+from tasks.reporting.runs.findings import curve_finding, order_findings, order_rows, shown, shuffled_finding
 from tests.tasks.reporting.runs.made import both_ways, order, probes, share
 
 
@@ -19,27 +23,39 @@ def test_a_share_is_shown_with_its_interval() -> None:
     ],
 )
 def test_order_is_told_apart_only_where_the_interval_lies_above_chance(value: float, said: str) -> None:
-    text, audio, controls = order_findings(order(value))
+    text, audio, _, controls = order_findings(order(value))
     assert text == f"{said} chance is 50 %."
     assert audio == text.replace("caption", "music")
-    assert controls == "The controls lie at chance, as they must."
+    assert controls == "The controls lie at chance: the test is fair."
 
 
 def test_a_control_off_chance_is_named() -> None:
-    *_, controls = order_findings(order(0.93, text_alone=0.6))
-    assert "control: text alone 60 % [58 to 62]" in controls
+    found = order(0.93)
+    found["controls"]["text_only"] = share(0.6)
+    *_, controls = order_findings(found)
+    assert controls.startswith("Not at chance: control: text only 60 % [58 to 62]. ")
     assert "bag of words" not in controls
-    assert "less than they seem" in controls
+    assert "cannot be trusted" in controls
 
 
-def test_a_curve_says_whether_its_ends_lie_apart() -> None:
+def test_what_is_guessed_without_listening_is_told_and_no_control() -> None:
+    n, tracks = 40, [str(item // 4) for item in range(40)]
+    own_N22 = np.tile(np.array([[1.3, 0.3], [0.0, 1.0]]), (n, 1, 1))  # knows every order, and likes T a bit
+    scores = OrderScores(own_N22=own_N22, sorted_N22=np.zeros((n, 2, 2)), unheard_N2=own_N22.mean(2))
+    text, _, alone, controls = order_findings(asdict(order_figures(scores, tracks, 0)))
+    assert "tells the order of sections apart in 100 %" in text
+    assert alone.startswith("Without listening the true order is guessed in 100 % [100 to 100];")
+    assert controls == "The controls lie at chance: the test is fair."
+    names = [name for name, *_ in order_rows(order(0.9, text_alone=0.6))]
+    assert names[3:] == ["guessed without listening", "control: text only", "control: bag of words"]
+
+
+def test_a_curve_gives_its_ends_and_no_verdict() -> None:
     found = probes()
     said = curve_finding(found["tokens"], "tokens")
-    assert said == (
-        "From text to track R@10 is 20 % [18 to 22] with the first 16 tokens and 80 % [78 to 82] with all; "
-        "the intervals lie apart."
-    )
-    assert "the intervals overlap" in curve_finding(found["seconds"], "seconds")
+    assert said == ("From text to track R@10 is 20 % [18 to 22] with the first 16 tokens and 80 % [78 to 82] with all.")
+    # The intervals overlap, and the difference on the same queries may be clear all the same.
+    assert curve_finding(found["seconds"], "seconds").endswith("and 61 % [59 to 63] with all.")
     assert "no curve over tokens" in curve_finding(found["tokens"][-1:], "tokens")
 
 

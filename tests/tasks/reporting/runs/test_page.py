@@ -168,6 +168,33 @@ def test_the_command_says_where_the_pages_are(reported: Path, capsys: pytest.Cap
     assert "no run in" in capsys.readouterr().err
 
 
+def test_pages_of_another_split_stand_beside_those_of_the_test(tmp_path: Path) -> None:
+    root = make_workspace(tmp_path)
+    folder = make_run(root, "one", skill=1.0)
+    write_reports(root, "test")
+    pages = [folder / "report.html", root / "models" / "comparison.html"]
+    before = [page.read_bytes() for page in pages]
+    report = json.loads((folder / "retrieval-test.json").read_bytes())
+    (folder / "retrieval-valid.json").write_text(json.dumps(report | {"split": "valid"}))
+    (folder / "retrieval-valid.npz").write_bytes((folder / "retrieval-test.npz").read_bytes())
+    reports = write_reports(root, "valid")
+    assert reports.path == root / "models" / "comparison-valid.html"
+    assert reports.runs["one"].path == folder / "report-valid.html"
+    assert [page.read_bytes() for page in pages] == before
+    assert "one/report-valid.html" in Reader(reports.path.read_text(encoding="utf-8")).addresses
+    read = Reader((folder / "report-valid.html").read_text(encoding="utf-8"))
+    assert "../comparison-valid.html" in read.addresses
+
+
+def test_a_model_that_was_copied_in_gets_a_page(tmp_path: Path) -> None:
+    root = make_workspace(tmp_path)
+    folder = make_run(root, "one", skill=1.0)
+    for name in ("config.json", "data.json", "versions.json", "log.jsonl"):
+        (folder / name).unlink()
+    assert write_reports(root, "test").runs["one"].path == folder / "report.html"
+    assert "config.json is missing" in Reader((folder / "report.html").read_text(encoding="utf-8")).text
+
+
 def test_pages_of_equal_files_are_equal(reported: Path) -> None:
     path = reported / "models" / "good" / "report.html"
     before = path.read_bytes()
