@@ -216,7 +216,7 @@ def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"version": 3}, "version 2.*: version: Input should be 2"),
+        ({"version": 2}, "version 3.*: version: Input should be 3"),
         ({"architecture": "clap"}, "architecture: Input should be 'collap'"),
         ({"fusion": "sum"}, "fusion: Input should be"),
         ({"encoders": []}, "encoders: "),
