@@ -406,6 +406,11 @@ def test_torchrun_with_two_processes_learns_what_one_learns(ordered: Path, tmp_p
         *two[2:],
     ]
     subprocess.run(launcher, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    losses = [[json.loads(line)["loss"] for line in (tmp_path / run / "log.jsonl").open()] for run in ("one", "two")]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
     one, other = weights(tmp_path / "one"), weights(tmp_path / "two")
-    for name in one:
-        torch.testing.assert_close(other[name], one[name], atol=1e-4, rtol=1e-3, msg=name)
+    off = torch.cat([(other[name] - one[name]).abs().flatten() for name in one])
+    # Of a gradient that is zero but for rounding Adam makes a whole step, to either side. test_loss.py has the
+    # gradients themselves, to 1e-6.
+    assert (off > 1e-4).float().mean() < 1e-3
+    assert off.max() < 4 * CONFIG.lr
