@@ -82,6 +82,19 @@ class Pairs:
         """Distinct, in order of first appearance."""
         return list(dict.fromkeys(pair.track_id for pair in self.pairs))
 
+    def recordings(self) -> dict[str, str]:
+        """The cluster of each of ``track_ids``: tracks with the same are one recording.
+
+        Raises:
+            ValueError: the manifest does not say which recordings are the same.
+        """
+        path = self.store.workspace / MANIFEST_FILE
+        if "cluster" not in pq.read_schema(path).names:
+            raise ValueError(f"{path} has no column 'cluster'; build the dataset again")
+        rows = pq.read_table(path, columns=["track_id", "cluster"]).to_pylist()
+        cluster_of = {row["track_id"]: row["cluster"] for row in rows}
+        return {track_id: cluster_of[track_id] for track_id in self.track_ids}
+
     def clips(self, track_id: str, *, clip_seconds: int, longest: int) -> npt.NDArray[np.float32]:
         """Clip features ``[K, E]`` of the first ``longest`` seconds of a track."""
         return self.store.clips(track_id, clip_seconds, slice(0, longest))

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from collap_model.baselines.baseline import Samples
 from collap_model.encoders.encoder import SAMPLE_RATE_HZ
+from collap_model.evaluation.relevance import described
 from collap_model.extract import read_shard
 from collap_model.features.encode_tracks import read_sound
 from collap_model.features.feature_files import Sound
@@ -67,10 +68,10 @@ def read_queries(workspace: Path, split: str, *, with_sound: bool = True) -> Que
         raise ValueError(f"{path} has no row of split {split!r}; its splits are {sorted({r['split'] for r in every})}")
     if wordless := [row["track_id"] for row in rows if not (row["caption"] or "").strip()]:
         raise ValueError(f"{len(wordless)} captions of split {split!r} are empty, the first of {wordless[0]!r}")
-    track_ids = tuple(dict.fromkeys(row["track_id"] for row in rows))
+    recordings = {row["track_id"]: row["cluster"] for row in rows}
     return Queries(
-        described=_described(rows, track_ids),
-        track_ids=track_ids,
+        described=described(((row["track_id"], row["caption"]) for row in rows), recordings),
+        track_ids=tuple(recordings),
         sources=_sources(workspace, rows) if with_sound else {},
     )
 
@@ -87,18 +88,6 @@ def sounds_of(queries: Queries, sample_rate_hz: int) -> Iterator[Samples]:
             yield read_at(source, sample_rate_hz)
         else:
             yield resampled(read_sound(source), SAMPLE_RATE_HZ, sample_rate_hz)
-
-
-def _described(rows: list[dict[str, Any]], track_ids: tuple[str, ...]) -> dict[str, list[int]]:
-    """A caption describes every track that has it and every other recording of these, as in ``described_tracks``."""
-    cluster_of = {row["track_id"]: row["cluster"] for row in rows}
-    members: dict[str, set[int]] = {}
-    for number, track_id in enumerate(track_ids):
-        members.setdefault(cluster_of[track_id], set()).add(number)
-    described: dict[str, set[int]] = {}
-    for row in rows:
-        described.setdefault(row["caption"], set()).update(members[row["cluster"]])
-    return {caption: sorted(tracks) for caption, tracks in described.items()}
 
 
 def _sources(workspace: Path, rows: list[dict[str, Any]]) -> dict[str, Path | Sound]:

@@ -15,6 +15,7 @@ from torch.nn.functional import normalize
 from collap_model.evaluation.order_figures import OrderScores, OrderSwap, order_figures
 from collap_model.evaluation.score_tiles import TrackTiles
 from collap_model.evaluation.told import Told
+from collap_model.features.rearranged import exchange
 from collap_model.model import CoLLAP
 from collap_model.pairs import Pairs
 from collap_model.text import TokenBatch
@@ -75,7 +76,7 @@ def _of_track(
     # All in one batch with one padding: equal texts must get equal vectors.
     tokens = model.tower.tokenize(texts + [" ".join(sorted(text.split())) for text in texts])
     fair = [_is_fair(tokens, number) for number in range(1, len(texts))]
-    orders = [_exchanged(len(caption.sections), i, j) for i, j in drawn]
+    orders = [exchange(len(caption.sections), i, j) for i, j in drawn]
     plain = list(range(len(caption.sections)))
     clips_JKE, mask_JK = pad_clips([item.clips(pairs, model, order) for order in [plain, *orders]])
     clips_JKE, mask_JK = clips_JKE.to(model.device), mask_JK.to(model.device)
@@ -97,9 +98,3 @@ def _is_fair(tokens: TokenBatch, number: int) -> bool:
     first_L, other_L = tokens.ids_IL[0], tokens.ids_IL[number]
     same_words = tokens.num_truncated == 0 or torch.equal(first_L.sort().values, other_L.sort().values)
     return same_words and not torch.equal(first_L, other_L)
-
-
-def _exchanged(num_sections: int, i: int, j: int) -> list[int]:
-    order = list(range(num_sections))
-    order[i], order[j] = order[j], order[i]
-    return order

@@ -4,36 +4,39 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-import pyarrow.parquet as pq
+from collap_model.pairs import Pairs
 
-from collap_model.pairs import MANIFEST_FILE, Pairs
-
-__all__ = ["described_tracks", "queries_sha256"]
+__all__ = ["described", "described_tracks", "queries_sha256"]
 
 
 def described_tracks(pairs: Pairs) -> dict[str, list[int]]:
-    """Every distinct caption with the places in ``pairs.track_ids`` of what it describes.
-
-    A caption describes every track that has it, and every other recording of these: tracks of one cluster sound
-    the same, so finding one for the other is no mistake. A track may have any number of captions.
+    """``described`` of a split.
 
     Raises:
         ValueError: the manifest does not say which recordings are the same.
     """
-    path = pairs.store.workspace / MANIFEST_FILE
-    if "cluster" not in pq.read_schema(path).names:
-        raise ValueError(f"{path} has no column 'cluster'; build the dataset again")
-    rows = pq.read_table(path, columns=["track_id", "cluster"]).to_pylist()
-    cluster_of = {row["track_id"]: row["cluster"] for row in rows}
+    return described(((pair.track_id, pair.caption) for pair in pairs.pairs), pairs.recordings())
+
+
+def described(captions: Iterable[tuple[str, str]], recordings: Mapping[str, str]) -> dict[str, list[int]]:
+    """Every distinct caption with the numbers of the tracks that it describes.
+
+    A caption describes every track that has it, and every other recording of these: tracks of one cluster sound
+    the same, so finding one for the other is no mistake. A track may have any number of captions.
+
+    Args:
+        captions: track ids with their captions.
+        recordings: the cluster of each track; tracks are numbered in this order.
+    """
     members: dict[str, list[int]] = {}
-    for number, track_id in enumerate(pairs.track_ids):
-        members.setdefault(cluster_of[track_id], []).append(number)
-    described: dict[str, set[int]] = {}
-    for pair in pairs.pairs:
-        described.setdefault(pair.caption, set()).update(members[cluster_of[pair.track_id]])
-    return {caption: sorted(tracks) for caption, tracks in described.items()}
+    for number, cluster in enumerate(recordings.values()):
+        members.setdefault(cluster, []).append(number)
+    found: dict[str, set[int]] = {}
+    for track_id, caption in captions:
+        found.setdefault(caption, set()).update(members[recordings[track_id]])
+    return {caption: sorted(tracks) for caption, tracks in found.items()}
 
 
 def queries_sha256(described: Mapping[str, Sequence[int]], track_ids: Sequence[str]) -> str:

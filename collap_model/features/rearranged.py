@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["exchanged", "rearranged"]
+__all__ = ["exchange", "exchanged", "rearranged"]
 
 
 def rearranged(starts_s: Sequence[float], order: Sequence[int], num_seconds: int) -> npt.NDArray[np.int64]:
@@ -36,6 +36,11 @@ def rearranged(starts_s: Sequence[float], order: Sequence[int], num_seconds: int
 
 def exchanged(starts_s: Sequence[float], i: int, j: int, num_seconds: int) -> npt.NDArray[np.int64]:
     """As ``rearranged``, with the sections i and j in each other's place."""
-    order = list(range(len(starts_s)))
+    return rearranged(starts_s, exchange(len(starts_s), i, j), num_seconds)
+
+
+def exchange(num_sections: int, i: int, j: int) -> list[int]:
+    """The order of the sections with i and j in each other's place."""
+    order = list(range(num_sections))
     order[i], order[j] = order[j], order[i]
-    return rearranged(starts_s, order, num_seconds)
+    return order

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from collap_model.pairs import MANIFEST_FILE, Pair, Pairs
+from collap_model.pairs import Pair, Pairs
 from collap_model.training.augment import View, draw_view
 from collap_model.training.captions import CAPTIONS_FILE, captions_sha256, read_captions
 from collap_model.training.config import TrainConfig
@@ -57,7 +56,7 @@ class TrainingData:
 
     def __init__(self, pairs: Pairs, config: TrainConfig, world: World) -> None:
         """Raises ``ValueError`` for a split that cannot fill a batch, an uneven batch, or nothing to exchange."""
-        self.clusters = _read_clusters(pairs)
+        self.clusters = pairs.recordings()
         num_recordings, size = len(set(self.clusters.values())), config.batch_size
         if num_recordings < 2:
             raise ValueError(
@@ -139,16 +138,6 @@ class TrainingData:
                 f"swap_negatives and section_negatives need the captions with their sections, and there is no {path}: "
                 "build the dataset again, or set both to 0"
             )
-
-
-def _read_clusters(pairs: Pairs) -> dict[str, str]:
-    """The recording that each track of the split is of; tracks of one recording are no negatives of each other."""
-    path = pairs.store.workspace / MANIFEST_FILE
-    if "cluster" not in pq.read_schema(path).names:
-        raise ValueError(f"{path} has no column 'cluster'; build the dataset again")
-    rows = pq.read_table(path, columns=["track_id", "cluster"]).to_pylist()
-    cluster_of = {row["track_id"]: row["cluster"] for row in rows}
-    return {track_id: cluster_of[track_id] for track_id in pairs.track_ids}
 
 
 def pad_clips(clips: Sequence[npt.NDArray[np.float32]]) -> tuple[Tensor, Tensor]:
