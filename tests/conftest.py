@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import os
-import socket
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from tests.ports import free_port
+
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("DO_NOT_TRACK", "1")
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so would children
 
 # No deadline: the machines that run this are shared. Derandomised: a red build is red again.
 settings.register_profile("collap", deadline=None, derandomize=True)
@@ -25,12 +29,9 @@ def _own_network_state(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["COLLAP_STATE"] = str(tmp_path_factory.mktemp("state"))
 
 
-@pytest.fixture
-def free_port() -> int:
-    """A loopback port that nothing listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@pytest.fixture(name="free_port")
+def _free_port() -> int:
+    return free_port()
 
 
 @pytest.fixture(scope="session")

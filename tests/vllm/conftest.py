@@ -18,7 +18,8 @@ import soundfile
 from data_specs.music_llms import MusicLLM
 from data_specs.serving import ServingSettings
 from tasks.caption.generate.process import VllmProcess
-from tests.vllm.engines import ENVIRONMENT, TINY_MODELS, Server, Song, free_port, tiny_music_llm, vllm_python
+from tests.ports import free_port
+from tests.vllm.engines import ENVIRONMENT, TINY_MODELS, Server, Song, tiny_music_llm, vllm_python
 
 SAMPLE_RATE_HZ = 16_000
 

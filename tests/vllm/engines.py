@@ -7,7 +7,6 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
@@ -64,13 +63,6 @@ def vllm_python() -> Path | None:
     """The interpreter that has vLLM: $VLLM_PYTHON, else that of ``make vllm``, else none."""
     python = Path(os.environ.get("VLLM_PYTHON") or REPOSITORY / ".venv-vllm" / "bin" / "python")
     return python if python.exists() else None
-
-
-def free_port() -> int:
-    """A loopback port that nothing listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def tiny_music_llm(folder: Path, architecture: str, **changes: Any) -> MusicLLM:

@@ -18,10 +18,11 @@ import yaml
 
 from data_specs.music_llms import MusicLLM
 from tasks.recaption import recaption
+from tests.ports import free_port
 from tests.tasks.builds import rendered, run, write_spec
 from tests.tasks.test_recaption import captions, config
 from tests.vllm.conftest import Serve, TinyModel
-from tests.vllm.engines import ENVIRONMENT, REPOSITORY, Server, free_port
+from tests.vllm.engines import ENVIRONMENT, REPOSITORY, Server
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600)]
 
