@@ -121,8 +121,8 @@ def _ruled(history: History, decision: Decision) -> Ruling:
 
 def _stays_out(root: Path, run: str, back: Decision) -> str:
     return (
-        f"Taken back on {back.at:%Y-%m-%d %H:%M:%S} UTC by {back.who}: {back.why}. Only a person puts it in use again: "
-        f"collap promote {root} {run}"
+        f"Replaced by {back.run} on {back.at:%Y-%m-%d %H:%M:%S} UTC by {back.who}: {back.why}. "
+        f"Only a person puts it in use again: collap promote {root} {run}"
     )
 
 

@@ -91,12 +91,12 @@ class History:
         return sorted([*self.promotions, *self.refusals], key=lambda decision: decision.at)
 
     def taken_back(self, run: str) -> Decision | None:
-        """The roll-back that took a run away, unless it was put in use again since."""
+        """A person's decision that took a run out of use, unless it was put in use again since."""
         back = None
         for decision in self.promotions:
             if decision.run == run:
                 back = None
-            elif decision.action == "rolled back" and decision.before == run:
+            elif decision.action in ("rolled back", "promoted by hand") and decision.before == run:
                 back = decision
         return back
 

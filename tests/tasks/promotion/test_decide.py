@@ -86,12 +86,22 @@ def test_what_was_decided_is_not_decided_again(workspace: Path) -> None:
     assert action(decide(workspace, poor, MRR)) == "refused by rule"  # against another model this time
     assert action(decide(workspace, poor, MRR)) == "earlier: refused by rule"
     assert lines(workspace) == 4
-    # Put in use in place of it by a person, a run stays so: the schedule does not overrule.
+    assert rulings[2].decision.changes
+
+
+def test_what_a_person_has_replaced_stays_out(workspace: Path) -> None:
+    fair, good = (make_run(workspace, seed, skill=skill) for seed, skill in enumerate((FAIR, GOOD)))
+    for run in (fair, good):
+        assert action(decide(workspace, run, MRR)) == "promoted by rule"
     promote(workspace, fair, "faster")
-    again = decide(workspace, good, MRR)
-    assert (action(again), again.decision) == ("earlier: promoted by rule", rulings[2].decision)
+    ruling = decide(workspace, good, MRR)
+    assert action(ruling) == "refused by rule"
+    assert ruling.decision.why.startswith(f"Replaced by {fair} on ")
+    assert "faster. Only a person puts it in use again" in ruling.decision.why
     assert History.read(workspace).in_use == fair
-    assert action(decide(workspace, good, RULE)) != "earlier: promoted by rule"  # another rule is another question
+    assert action(decide(workspace, good, RULE)) == "earlier: refused by rule"  # by no rule
+    promote(workspace, good, "fast enough")
+    assert History.read(workspace).taken_back(good) is None
 
 
 @pytest.mark.parametrize("by_hand", [False, True])
@@ -105,8 +115,8 @@ def test_what_a_person_has_taken_back_stays_out_until_a_person_brings_it_back(wo
     ruling = decide(workspace, good, MRR)
     assert action(ruling) == "refused by rule"
     assert ruling.decision.why == (
-        f"Taken back on {back.at:%Y-%m-%d %H:%M:%S} UTC by {back.who}: it crashes. Only a person puts it in use again: "
-        f"collap promote {workspace} {good}"
+        f"Replaced by {fair} on {back.at:%Y-%m-%d %H:%M:%S} UTC by {back.who}: it crashes. "
+        f"Only a person puts it in use again: collap promote {workspace} {good}"
     )
     assert f"In use: {fair}" in ruled_markdown(ruling, History.read(workspace))
     before = lines(workspace)
@@ -119,9 +129,8 @@ def test_what_a_person_has_taken_back_stays_out_until_a_person_brings_it_back(wo
     assert lines(workspace) == before + 2
     # By hand it comes back, and is then like any other.
     promote(workspace, fair, "mended")
-    promote(workspace, poor, "for a day")
     assert History.read(workspace).taken_back(fair) is None
-    assert action(decide(workspace, fair, RULE)) == "promoted by rule"
+    assert History.read(workspace).in_use == fair
 
 
 def test_a_model_in_use_that_cannot_be_compared_stays_until_a_person_decides(workspace: Path) -> None:
@@ -303,11 +312,11 @@ DAMAGES = ["report", "report of another form", "figures cut off", "figures torn"
 def test_a_damaged_report_is_measured_anew_by_rule_and_none_by_hand(
     workspace: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    fair, good = make_run(workspace, 1, skill=FAIR), make_run(workspace, 2, skill=GOOD)
+    fair, good, tried = (make_run(workspace, seed, skill=skill) for seed, skill in enumerate((FAIR, GOOD, GOOD)))
     decide(workspace, fair, MRR)
-    for run in (fair, good):
+    for run in (fair, good, tried):
         damage(workspace / "models" / run, how)
-    assert promote(workspace, good, "try").evidence is None
+    assert promote(workspace, tried, "try").evidence is None
     promote(workspace, fair, "back")
     asked: list[tuple[str, ...]] = []
 
