@@ -21,7 +21,7 @@ from tasks.reporting.tables import markdown_table
 def evaluation_artifacts(job: EvaluateJob, evaluations: Mapping[str, Mapping[str, Any]]) -> None:
     """Write the pages of all runs; publish the tables, and the pictures of the runs that were measured just now."""
     reports = write_reports(job.workspace, job.split)
-    dataset = job.dataset
+    dataset = job.dataset if job.split == "test" else f"{job.dataset}-{job.split}"  # as pages are named
     create_markdown_artifact(
         markdown=f"# Retrieval\n\n{retrieval_caption(evaluations)}\n\n{markdown_table(retrieval_cells(evaluations))}",
         key=artifact_key("retrieval", dataset),
@@ -30,7 +30,7 @@ def evaluation_artifacts(job: EvaluateJob, evaluations: Mapping[str, Mapping[str
     create_markdown_artifact(
         markdown=f"# Runs side by side\n\n{comparison_markdown(reports.comparison)}\n\nPage: `{reports.path}`",
         key=artifact_key("comparison", dataset),
-        description=f"All evaluated runs of {dataset} against {reports.comparison.reference}",
+        description=f"All evaluated runs of {job.dataset}, split {job.split}, against {reports.comparison.reference}",
     )
     for name in evaluations:
         _run_artifacts(dataset, reports.runs[name])
