@@ -20,6 +20,8 @@ __all__ = ["SubCaption", "clock_free", "order_free", "sub_caption", "swappable",
 
 PARAGRAPH = "\n\n"
 """Between the global paragraph and the sections; no description holds it."""
+A_PART = "This is part of a longer piece."
+"""Of a crop for which no sentence of the global paragraph holds; that paragraph is always the first."""
 GOES_ON = "The music goes on."
 """Of a section none of whose sentences holds within the crop."""
 _EDGE_LABELS = {"intro", "outro", "silence"}
@@ -61,7 +63,8 @@ def sub_caption(caption: Caption, first: int, last: int, seed: str = "") -> SubC
     """The texts for the audio of the sections ``first`` to ``last``, both included.
 
     Of the global paragraph stay the sentences that claim nothing of the whole (``scope.WHOLE``) and
-    name no part that the crop lacks; of each description those that lean on nothing beyond the crop.
+    name no part that the crop lacks, ``A_PART`` where none does; of each description those that lean
+    on nothing beyond the crop.
     A run of all sections keeps every sentence.
 
     Raises:
@@ -143,7 +146,7 @@ def _parted(paragraph: str, description: str) -> tuple[str, str]:
 def _global_lite(global_text: str, run: Sequence[SectionCaption]) -> str:
     absent = [label for label in LABELS if label != "section" and label not in {s.label for s in run}]
     names = re.compile(rf"(?<![\w-])(?:{'|'.join(absent)})(?:s|es)?\b", re.IGNORECASE)
-    return without(names, without(WHOLE, global_text))
+    return without(names, without(WHOLE, global_text)) or A_PART
 
 
 def _within(run: Sequence[SectionCaption], index: int) -> str:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from collap_model.training.config import TrainConfig
 from data_specs.records import Caption
-from data_specs.renderings import PARAGRAPH, sub_caption
+from data_specs.renderings import A_PART, PARAGRAPH, sub_caption
 
 __all__ = [
     "View",
@@ -99,13 +99,13 @@ def sample_caption(rng: np.random.Generator, caption: str, *, sentences_chance: 
 def global_paragraph(caption: str) -> str:
     """What is said of the whole track: the text before the first line break or before the first section's sentence.
 
-    A caption that shows neither is returned whole.
+    A caption that shows neither, or whose global paragraph tells nothing, is returned whole.
     """
     first_line = caption.strip().split("\n", 1)[0]
     sentences = _SENTENCE_END.split(first_line)
     about_all = list(takewhile(lambda sentence: not _SPAN.search(sentence), sentences))
     about = " ".join(about_all)
-    return about if _says_something(about) else caption
+    return about if _says_something(about) and about != A_PART else caption
 
 
 def sample_sentences(rng: np.random.Generator, caption: str) -> str:

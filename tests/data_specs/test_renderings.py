@@ -214,6 +214,16 @@ def test_a_crop_counts_from_its_start_and_forgets_the_rest() -> None:
     assert sub_caption(_caption(sections), 0, 0).timestamped.endswith("the music goes on.")
 
 
+def test_a_crop_of_which_nothing_general_holds_has_a_global_paragraph_all_the_same() -> None:
+    caption = replace(_caption(_sections("ABC")), global_text="The song lasts three minutes.")
+    for first, last in ((0, 0), (0, 1), (1, 2)):
+        crop = sub_caption(caption, first, last)
+        for text in (crop.timestamped, crop.clock_free, crop.order_free):
+            assert text.split("\n\n")[0] == "This is part of a longer piece."
+        assert len(crop.clock_free.split("\n\n")) == 1 + last - first + 1
+    assert sub_caption(caption, 0, 2).clock_free.startswith("The song lasts three minutes.")
+
+
 def test_the_whole_run_keeps_every_sentence() -> None:
     for caption in _rules_captions(5):
         whole = sub_caption(caption, 0, len(caption.sections) - 1)

@@ -178,4 +178,6 @@ def test_caption_choices() -> None:
     assert global_paragraph("It lasts a minute (1:08). It is slow.") == "It lasts a minute (1:08). It is slow."
     assert global_paragraph("From 0:00 to 0:10 it is slow.") == "From 0:00 to 0:10 it is slow."
     assert sample_caption(rng, CAPTION, sentences_chance=0, global_chance=0) == CAPTION
+    crop = "This is part of a longer piece.\n\nFirst, a verse: a piano plays."
+    assert global_paragraph(crop) == crop
     assert sample_caption(rng, CAPTION, sentences_chance=0, global_chance=1) == global_paragraph(CAPTION)
