@@ -5,7 +5,8 @@
 
 Trains and evaluates every arm as ``collap train`` and ``collap evaluate`` do, two at a time, and prints a Markdown
 table per seed: retrieval with 95 % intervals, the paired difference from ``attention`` on the same queries, and the
-order-swap test. A run that is finished is not done again. The corpus is rendered music described by rules: it shows
+order-swap test; after several seeds their means, with the lowest and the highest. A run that is finished is not done
+again. The corpus is rendered music described by rules: it shows
 what each part of the model can do, not how a model of real songs compares.
 """
 
@@ -76,6 +77,8 @@ def main() -> None:
     names = [name for arm in options.arms for name in ([arm, WINDOWS] if arm == "crop-10s" else [arm])]
     for seed in options.seeds:
         print("\n" + table(workspace, names, seed))
+    if len(options.seeds) > 1:
+        print("\n" + seeds_table(workspace, names, options.seeds))
 
 
 def run(job: tuple[Path, str, int, int]) -> tuple[str, int]:
@@ -128,6 +131,32 @@ def table(workspace: Path, arms: list[str], seed: int) -> str:
         cells += [percent(order[name]) if order else "" for name in ("text", "audio", "group", "text_alone")]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def seeds_table(workspace: Path, arms: list[str], seeds: list[int]) -> str:
+    """Markdown, one line per arm: how far the same training goes apart by its seed alone."""
+    lines = [
+        f"Mean of the seeds {', '.join(map(str, seeds))} (lowest to highest), text to track.",
+        "",
+        "| arm | R@1 % | R@10 % | MRR % | order: text | audio | group |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for arm in arms:
+        files = [workspace / "models" / run_name(arm, seed) / "retrieval-test.json" for seed in seeds]
+        reports = [json.loads(file.read_bytes()) for file in files]
+        metrics = [report["metrics"]["text_to_track"] for report in reports]
+        cells = [arm, *(over([found[name] for found in metrics]) for name in ("recall_at_1", "recall_at_10", "mrr"))]
+        orders = [report["probes"]["order"] for report in reports if report["probes"] and report["probes"].get("order")]
+        whole = len(orders) == len(seeds)
+        cells += [over([order[name] for order in orders]) if whole else "" for name in ("text", "audio", "group")]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def over(found: list[dict[str, float]]) -> str:
+    """Of one figure at several seeds."""
+    values = [100 * figure["value"] for figure in found]
+    return f"{sum(values) / len(values):.1f} ({min(values):.1f} to {max(values):.1f})"
 
 
 def beside(base: Path, other: Path) -> str:
