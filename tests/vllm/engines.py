@@ -236,6 +236,16 @@ class Server:
         """Questions answered since it started, however the answer ended."""
         return int(self.metric("vllm:request_success_total"))
 
+    def settle(self, quiet_s: float = 3.0) -> None:
+        """Wait until nothing is being answered any more, and nothing new has come for a while."""
+        last, since = -1, time.monotonic()
+        while time.monotonic() < since + quiet_s:
+            asked = self.metric("vllm:num_requests_running") + self.metric("vllm:num_requests_waiting")
+            answered = self.num_answered()
+            if asked or answered != last:
+                last, since = answered, time.monotonic()
+            time.sleep(0.1)
+
     def tail(self, num_characters: int = 4000) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")[-num_characters:]
 
