@@ -138,7 +138,7 @@ def _add_model_commands(commands: argparse._SubParsersAction[argparse.ArgumentPa
     train.set_defaults(run=_train, place="collap train")
 
     evaluate = commands.add_parser("evaluate", help="measure retrieval of trained runs")
-    evaluate.add_argument("--workspace", required=True)
+    evaluate.add_argument("workspace", help="folder of a finished build with trained runs in models/")
     evaluate.add_argument("--runs", nargs="*", default=(), help="names of runs (default: all)")
     evaluate.add_argument("--split", default="test", choices=("train", "valid", "test"))
     evaluate.set_defaults(run=_evaluate, place="collap evaluate")

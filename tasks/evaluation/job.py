@@ -48,15 +48,32 @@ class EvaluateJob(BaseModel):
 def evaluate(job: EvaluateJob, on_line: Callable[[str], None] = lambda line: None) -> dict[str, dict[str, Any]]:
     """Measure each run; the reports (``collap_model.evaluate.RetrievalReport`` as JSON) by run name.
 
+    A run that cannot be measured, such as one trained on features that the workspace no longer has, keeps none of
+    the others from it.
+
     Raises:
-        BuildError: no such run, or the evaluation program failed.
+        BuildError: no such run; or the evaluation program failed for some, after all others were measured.
     """
-    reports = {}
+    reports, failed = {}, {}
     for folder in job.folders():
-        out = folder / f"retrieval-{job.split}.json"
-        command = [sys.executable, "-m", "collap_model.evaluate", "--model", str(folder / "model")]
-        command += ["--workspace", str(folder.parent.parent), "--split", job.split, "--out", str(out)]
-        command += ["--probes"] if job.probes else []
-        run_logged(command, folder / "evaluate.log", on_line)
-        reports[folder.name] = json.loads(out.read_text(encoding="utf-8"))
+        try:
+            reports[folder.name] = _measured(folder, job, on_line)
+        except BuildError as error:
+            failed[folder.name] = error
+    if len(failed) == 1 and not reports:
+        raise next(iter(failed.values()))
+    if failed:
+        told = "\n\n".join(f"{name}: {error}" for name, error in failed.items())
+        done = f" The others are, and collap report {job.workspace} shows them." if reports else ""
+        raise BuildError(f"{len(failed)} of {len(reports) + len(failed)} runs could not be measured.{done}\n\n{told}")
     return reports
+
+
+def _measured(folder: Path, job: EvaluateJob, on_line: Callable[[str], None]) -> dict[str, Any]:
+    out = folder / f"retrieval-{job.split}.json"
+    command = [sys.executable, "-m", "collap_model.evaluate", "--model", str(folder / "model")]
+    command += ["--workspace", str(folder.parent.parent), "--split", job.split, "--out", str(out)]
+    command += ["--probes"] if job.probes else []
+    run_logged(command, folder / "evaluate.log", on_line)
+    report: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
+    return report

@@ -60,7 +60,7 @@ def test_command_line_build_and_status(copy: tuple[Path, Path]) -> None:
         ),
         (lambda tmp: ["build", tmp / "s.yaml", "--downloads", 0], 2, "field 'downloads' = 0"),
         (lambda tmp: ["build", tmp / "s.yaml", "--retry", "soon"], 2, "'soon'"),
-        (lambda tmp: ["evaluate", "--workspace", tmp], 1, "no trained run in"),
+        (lambda tmp: ["evaluate", tmp], 1, "no trained run in"),
         (lambda tmp: ["train", tmp / "none.yaml", "--workspace", tmp], 1, "cannot read training configuration"),
     ],
 )

@@ -87,7 +87,7 @@ def read_evaluation(folder: Path, split: str) -> Values:
         ValueError: there is none, it cannot be read, or it is of another version.
     """
     path = evaluation_path(folder, split)
-    again = f"evaluate it: collap evaluate --workspace {folder.parent.parent} --runs {folder.name} --split {split}"
+    again = f"evaluate it: collap evaluate {folder.parent.parent} --runs {folder.name} --split {split}"
     if not path.is_file():
         raise ValueError(f"run {folder.name} was not evaluated on split {split}; {again}")
     try:

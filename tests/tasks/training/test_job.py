@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -43,13 +44,33 @@ def test_train_then_evaluate(workspace: Path, capsys: pytest.CaptureFixture[str]
     lines: list[str] = []
     assert train(job, lines.append) == folder
     assert lines == [f"{folder} is finished; nothing to do"]
-    assert main(["evaluate", "--workspace", str(workspace)]) == 0
+    assert main(["evaluate", str(workspace)]) == 0
     assert json.loads((folder / "retrieval-test.json").read_text())["num_tracks"] == 6
     printed = capsys.readouterr().out
     assert "against 6 tracks of split test" in printed
     for page in (workspace / "models" / "comparison.html", folder / "report.html"):
         assert str(page) in printed
         assert page.is_file()
+
+
+def test_a_run_of_other_features_keeps_no_other_from_being_measured(
+    workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved = shutil.copytree(workspace, tmp_path / "work", symlinks=True)
+    good = train(TrainJob(workspace=str(moved), config=CONFIG, run="good"))
+    old = shutil.copytree(good, good.parent / "before")  # first in the order of names
+    form = json.loads((old / "model" / "config.json").read_text())
+    form["encoders"][0]["identity"] = "another-encoder"
+    (old / "model" / "config.json").write_text(json.dumps(form))
+    job = EvaluateJob(workspace=str(moved), runs=("before", "good"), probes=False)
+    with pytest.raises(BuildError, match=r"(?s)^1 of 2 runs could not be measured.*before: .*another-encoder"):
+        evaluate(job)
+    assert json.loads((good / "retrieval-test.json").read_text())["num_tracks"] == 6
+    assert not (old / "retrieval-test.json").exists()
+    with pytest.raises(BuildError, match=r"(?s)^\S*python.*exited with 2.*another-encoder"):
+        evaluate(job.model_copy(update={"runs": ("before",)}))
+    assert main(["report", str(moved)]) == 0
+    assert "good" in capsys.readouterr().out
 
 
 @pytest.mark.slow
