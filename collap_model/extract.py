@@ -33,7 +33,8 @@ from collap_model.features.encode_tracks import Bench, all_devices, encode_track
 from collap_model.features.encoder_keys import encoder_key
 from collap_model.features.feature_files import Sound, feature_file_of, unheard
 from collap_model.training.distributed import World, join_world
-from data_specs.spec import EncoderSettings, FeatureSettings, Precision, explain
+from data_specs.settings import explain
+from data_specs.spec import EncoderSettings, FeatureSettings, Precision
 
 __all__ = ["extract", "read_shard"]
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from data_specs.spec import Settings, SpecError, explain
+from data_specs.settings import Settings, SpecError, explain
 
 __all__ = ["BenchmarkSpec", "benchmark_names", "load_benchmark"]
 

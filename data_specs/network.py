@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from data_specs.hashing import digest
+from data_specs.settings import Settings, SpecError, explain, read_mapping
 from data_specs.sites import site_of
-from data_specs.spec import Settings, SpecError, explain, read_mapping
 
 __all__ = ["Identity", "NetworkSettings", "load_network"]
 

@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, ValidationError, field_validator
 
-from data_specs.spec import Settings, SpecError, explain, read_mapping
+from data_specs.settings import Settings, SpecError, explain, read_mapping
 
 __all__ = ["ServingSettings", "load_serving"]
 

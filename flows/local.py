@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from data_specs.spec import SpecError, explain
+from data_specs.settings import SpecError, explain
 from tasks.engine.errors import BuildError
 from tasks.promotion.shown import ruled
 from tasks.reporting.card import BuildReport

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from data_specs.spec import SpecError, explain
+from data_specs.settings import SpecError, explain
 from tasks.engine.errors import BuildError
 
 

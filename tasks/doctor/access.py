@@ -10,7 +10,7 @@ from http.cookiejar import Cookie
 from pathlib import Path
 
 from data_specs.network import Identity, NetworkSettings
-from data_specs.spec import SpecError
+from data_specs.settings import SpecError
 from tasks.doctor.finding import Finding
 from tasks.engine.errors import BuildError
 from tasks.harvest.cookies import read_cookies

@@ -22,7 +22,7 @@ from yt_dlp.extractor.youtube._base import INNERTUBE_CLIENTS
 from yt_dlp.globals import supported_js_runtimes
 
 from data_specs.network import NetworkSettings
-from data_specs.spec import SpecError
+from data_specs.settings import SpecError
 from tasks.engine.errors import BuildError
 from tasks.harvest.cookies import read_cookies
 from tasks.harvest.options import network_options

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from data_specs.network import load_network
-from data_specs.spec import SpecError
+from data_specs.settings import SpecError
 
 
 def refusal(text: str, folder: Path) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from data_specs.serving import ServingSettings, load_serving
-from data_specs.spec import SpecError
+from data_specs.settings import SpecError
 
 REPOSITORY = Path(__file__).parents[2]
 

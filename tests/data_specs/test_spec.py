@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from data_specs.spec import AudioSetSource, LocalSource, SpecError, load_spec
+from data_specs.settings import SpecError
+from data_specs.spec import AudioSetSource, LocalSource, load_spec
 
 SPECS = sorted((Path(__file__).parents[2] / "data_specs").glob("*.yaml"))
 

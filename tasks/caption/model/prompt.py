@@ -18,7 +18,7 @@ from typing import Any
 
 from data_specs.records import LABELS, VOCALS, Attributes, AudioFacts, Structure
 from data_specs.scope import sentences
-from data_specs.spec import SpecError
+from data_specs.settings import SpecError
 from tasks.caption.bands import TEMPO
 from tasks.caption.facts import gather_facts
 from tasks.caption.model.schema import (

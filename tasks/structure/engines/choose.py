@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data_specs.spec import SpecError, StructureSettings
+from data_specs.settings import SpecError
+from data_specs.spec import StructureSettings
 from tasks.structure.engines.beat_this import BeatThis
 from tasks.structure.engines.given import GivenBeats, GivenSections, Reader
 from tasks.structure.engines.songformer import SongFormer

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from data_specs.benchmark import BenchmarkSpec, benchmark_names, load_benchmark
-from data_specs.spec import SpecError
+from data_specs.settings import SpecError
 from tasks.engine.errors import BuildError
 from tasks.evaluation.benchmarks.listed import Listed
 from tasks.evaluation.benchmarks.load import load_list

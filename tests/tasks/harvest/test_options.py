@@ -13,7 +13,8 @@ from yt_dlp.globals import supported_js_runtimes
 from yt_dlp.networking.impersonate import ImpersonateTarget
 
 from data_specs.network import Identity, NetworkSettings, load_network
-from data_specs.spec import SpecError, load_spec
+from data_specs.settings import SpecError
+from data_specs.spec import load_spec
 from tasks.harvest.checks import check_network, option_names, youtube_arguments
 from tasks.harvest.options import REQUEST_SLEEP_S, network_options
 

@@ -14,7 +14,8 @@ import yt_dlp
 
 from data_specs.network import Identity, NetworkSettings
 from data_specs.reasons import Reason
-from data_specs.spec import HarvestSettings, SpecError
+from data_specs.settings import SpecError
+from data_specs.spec import HarvestSettings
 from tasks.engine.errors import BuildError
 from tasks.harvest import bounded, ytdlp
 from tasks.harvest.checks import check_network

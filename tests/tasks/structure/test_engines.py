@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from data_specs.outcomes import Status
 from data_specs.reasons import Reason
 from data_specs.records import LABELS
-from data_specs.spec import SpecError, StructureSettings
+from data_specs.settings import SpecError
+from data_specs.spec import StructureSettings
 from tasks.structure.analyse import ENGINE, analyse, analyse_track
 from tasks.structure.bars import edges_through
 from tasks.structure.engines.beat_this import BeatThis

@@ -13,7 +13,8 @@ from data_specs.outcomes import Outcome, Status
 from data_specs.reasons import Reason
 from data_specs.records import AudioFacts, Caption, Structure
 from data_specs.scope import sentences
-from data_specs.spec import ModelCaptions, SpecError
+from data_specs.settings import SpecError
+from data_specs.spec import ModelCaptions
 from tasks.caption.generate.request import Answer, GenerationError, Request
 from tasks.caption.model.captioner import ModelCaptioner
 from tasks.caption.model.prompt import load_prompts, without_instructions

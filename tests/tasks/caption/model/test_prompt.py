@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from data_specs.records import Attributes, AudioFacts, Change, Structure
-from data_specs.spec import SpecError
+from data_specs.settings import SpecError
 from tasks.caption.facts import CHANGE_SURE, KEY_SURE, TEMPO_SURE, gather_facts
 from tasks.caption.model.prompt import PROMPTS, Note, PromptWriter, Question, load_prompts
 from tasks.caption.model.schema import Span
