@@ -45,9 +45,12 @@ def join_world(device_type: str) -> Iterator[World]:
     if size == 1:
         yield World()
         return
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    if device_type == "cuda":
+        torch.cuda.set_device(local_rank)  # otherwise NCCL also takes memory of the first GPU, for every process
     dist.init_process_group("nccl" if device_type == "cuda" else "gloo")
     try:
-        yield World(rank=dist.get_rank(), size=size, local_rank=int(os.environ.get("LOCAL_RANK", "0")))
+        yield World(rank=dist.get_rank(), size=size, local_rank=local_rank)
     finally:
         dist.destroy_process_group()
 

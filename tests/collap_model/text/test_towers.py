@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from collap_model.text import TextStates, TextTower, TokenBatch, TowerName, new_tower, tower_from_form
+from tests.collap_model.test_device import run_on_gpu
 from tests.collap_model.text.conftest import CAPTIONS, MAX_TOKENS
 
 LONG = "It grows louder at 1:45. " * 40
@@ -109,3 +110,9 @@ def test_a_folder_without_a_form_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("[]")
     with pytest.raises(ValueError, match="holds a list; expected an object"):
         tower_from_form("gpt2", tmp_path)
+
+
+def test_towers_read_and_learn_on_a_pretended_gpu(
+    roberta_folder: Path, gpt2_folder: Path, modernbert_folder: Path
+) -> None:
+    run_on_gpu("reading", roberta_folder, gpt2_folder, modernbert_folder)
