@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -22,6 +23,9 @@ from torch.nn.functional import pad
 from collap_model.text.texts import Texts
 
 __all__ = ["World", "all_max", "gather", "gather_texts", "join_world", "sum_over_ranks"]
+
+_PATIENCE = timedelta(hours=2)
+"""All others wait while the first process measures and saves; torch's own ten minutes would end them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +52,7 @@ def join_world(device_type: str) -> Iterator[World]:
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     if device_type == "cuda":
         torch.cuda.set_device(local_rank)  # otherwise NCCL also takes memory of the first GPU, for every process
-    dist.init_process_group("nccl" if device_type == "cuda" else "gloo")
+    dist.init_process_group("nccl" if device_type == "cuda" else "gloo", timeout=_PATIENCE)
     try:
         yield World(rank=dist.get_rank(), size=size, local_rank=local_rank)
     finally:
