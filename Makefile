@@ -25,7 +25,7 @@ demo: $(STAMP)  ## Render songs, build a dataset from a web site, train, evaluat
 	$(BIN)/python -m flows.local retrain/demo
 
 test: $(STAMP) check  ## Lint, types and the test suite, offline
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(STAMP)  ## Lint and types only
 	$(BIN)/ruff check .
