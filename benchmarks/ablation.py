@@ -59,7 +59,7 @@ BUDGET: dict[str, Any] = {
     "device": "cpu",
     "threads": 1,
 }
-"""Common to all: data, order, augmentation, tower, optimiser, steps; the best weights by R@10 on ``valid``."""
+"""Common to all: data, order, augmentation, tower, optimiser, steps; the best weights by MRR on ``valid``."""
 
 
 def main() -> None:

@@ -163,7 +163,7 @@ class TrainConfig(BaseModel):
         ge=0,
         title="Validate every",
         description="Steps between measurements on the split 'valid', the last step among them; the run then "
-        "publishes its best weights by R@10. 0 for never: the last weights are published",
+        "publishes its best weights by MRR. 0 for never: the last weights are published",
     )
     log_every: int = Field(20, ge=1, title="Log every", description="Steps per line of the log")
     log_to: LogTarget = Field(

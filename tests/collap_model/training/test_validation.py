@@ -39,7 +39,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return with_valid(tmp_path_factory.mktemp("validated") / "w")
 
 
-def found(step: int, recall: float, mrr: float = 0.1) -> Validation:
+def found(step: int, mrr: float, recall: float = 0.1) -> Validation:
     return Validation(step=step, recall_at_10=recall, mrr=mrr)
 
 
@@ -48,7 +48,7 @@ def test_a_run_publishes_its_best_weights(workspace: Path, tmp_path: Path) -> No
     train(MEASURED, workspace, run)
     measured = [Validation(**json.loads(line)) for line in (run / "validation.jsonl").open()]
     assert [item.step for item in measured] == [5, 10, 12]  # the last step is measured too
-    expected = max(measured, key=lambda item: (item.recall_at_10, item.mrr, -item.step))
+    expected = max(measured, key=lambda item: (item.mrr, -item.step))
     best = best_checkpoint(run)
     assert best is not None
     assert best[1] == expected
@@ -72,10 +72,10 @@ def test_measuring_changes_no_weights(workspace: Path, tmp_path: Path) -> None:
     assert all(torch.equal(last[name], other[name]) for name in last)
 
 
-def test_the_better_is_kept_and_ties_go_to_mrr_then_to_the_earlier(tmp_path: Path) -> None:
-    assert found(2, 0.5).better_than(found(1, 0.4, mrr=0.9))
-    assert found(2, 0.5, mrr=0.2).better_than(found(1, 0.5))
-    assert not found(2, 0.5).better_than(found(1, 0.5))
+def test_the_better_by_mrr_is_kept_and_of_equal_ones_the_earlier(tmp_path: Path) -> None:
+    # In a small split R@10 is at its ceiling after a few steps, and stays there.
+    assert found(2, 0.5, recall=0.99).better_than(found(1, 0.4, recall=1.0))
+    assert not found(2, 0.5, recall=1.0).better_than(found(1, 0.5))
     trained = model()
     save_best(tmp_path, trained, found(3, 0.5))
     # As a kill between the two renames leaves it: both there, the better counts.
