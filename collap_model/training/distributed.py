@@ -8,7 +8,9 @@ Shapes: I texts, P parts, D joint dim.
 
 from __future__ import annotations
 
+import gc
 import os
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,7 +46,13 @@ class World:
 
 @contextmanager
 def join_world(device_type: str) -> Iterator[World]:
-    """The world torchrun describes in the environment, joined for the time of the block."""
+    """The world torchrun describes in the environment, joined for the time of the block.
+
+    Whatever holds the process group, as DistributedDataParallel does, must be let go within the block. Freed after it,
+    it destroys the group while Python's lock is held, and the group waits for a thread of its own that may be waiting
+    for that lock: such a process never ends (seen with torch 2.13 and gloo). So keep it in a function of its own; of a
+    block that fails, the frames that have ended are cleared here.
+    """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield World()
@@ -55,7 +63,11 @@ def join_world(device_type: str) -> Iterator[World]:
     dist.init_process_group("nccl" if device_type == "cuda" else "gloo", timeout=_PATIENCE)
     try:
         yield World(rank=dist.get_rank(), size=size, local_rank=local_rank)
+    except BaseException as error:
+        traceback.clear_frames(error.__traceback__)
+        raise
     finally:
+        gc.collect()
         dist.destroy_process_group()
 
 

@@ -76,34 +76,36 @@ def train(config: TrainConfig, workspace: Path, run: Path) -> TrainResult:
     if config.threads:
         torch.set_num_threads(config.threads)
     with join_world(resolve_device(config.device).type) as world:
-        pairs = Pairs.open(workspace, "train")
-        if len(set(pairs.captions)) == 1:
-            raise ValueError(f"all {len(pairs)} captions are the same; nothing can be learned from them")
-        data = TrainingData(pairs, config, world)
-        validator = Validator.open(workspace) if config.validate_every else None
-        folder = RunFolder(run)
-        identity = DataIdentity(
-            sha256=data.fingerprint(),
-            num_pairs=len(pairs),
-            num_tracks=len(pairs.track_ids),
-            encoder=pairs.store.encoder,
-            valid_sha256=None if validator is None else validator.pairs.fingerprint(),
-        )
-        folder.claim(config, identity, processes=world.size, write=world.is_first)
-        if final_model(run).exists():
-            if world.is_first:
-                print(f"{run} is finished after {config.steps} steps; nothing to do")
-            return TrainResult(
-                model=final_model(run), first_step=config.steps, steps=config.steps, already_finished=True
-            )
-        trainer = _Trainer(config, data, folder, world)
+        return _train(config, workspace, run, world)  # a function of its own: see join_world
+
+
+def _train(config: TrainConfig, workspace: Path, run: Path, world: World) -> TrainResult:
+    pairs = Pairs.open(workspace, "train")
+    if len(set(pairs.captions)) == 1:
+        raise ValueError(f"all {len(pairs)} captions are the same; nothing can be learned from them")
+    data = TrainingData(pairs, config, world)
+    validator = Validator.open(workspace) if config.validate_every else None
+    folder = RunFolder(run)
+    identity = DataIdentity(
+        sha256=data.fingerprint(),
+        num_pairs=len(pairs),
+        num_tracks=len(pairs.track_ids),
+        encoder=pairs.store.encoder,
+        valid_sha256=None if validator is None else validator.pairs.fingerprint(),
+    )
+    folder.claim(config, identity, processes=world.size, write=world.is_first)
+    if final_model(run).exists():
         if world.is_first:
-            trainer.lead(validator)
-        else:
-            trainer.follow()
-        return TrainResult(
-            model=final_model(run), first_step=trainer.first_step, steps=config.steps, already_finished=False
-        )
+            print(f"{run} is finished after {config.steps} steps; nothing to do")
+        return TrainResult(model=final_model(run), first_step=config.steps, steps=config.steps, already_finished=True)
+    trainer = _Trainer(config, data, folder, world)
+    if world.is_first:
+        trainer.lead(validator)
+    else:
+        trainer.follow()
+    return TrainResult(
+        model=final_model(run), first_step=trainer.first_step, steps=config.steps, already_finished=False
+    )
 
 
 class _Trainer:

@@ -205,14 +205,15 @@ def _one_rank(rank: int, size: int, rendezvous: str, out: str) -> None:
     os.environ |= {"WORLD_SIZE": str(size), "RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": rendezvous}
     torch.set_num_threads(1)
     with join_world("cpu") as world:
-        found: dict[str, Any] = {}
-        for name, fusion in CASES:
-            toy = Toy(name, fusion, world)
-            shared = nn.parallel.DistributedDataParallel(toy)  # kept: it sums gradients as long as it lives
-            (shared() * world.size).backward()
-            gradients = {key: parameter.grad for key, parameter in toy.named_parameters()}
-            found[f"{name} {fusion}"] = {"gradients": gradients, "loss": toy.reported}
+        found = {f"{name} {fusion}": _shared_gradients(name, fusion, world) for name, fusion in CASES}
         torch.save(found, f"{out}/{rank}.pt")
+
+
+def _shared_gradients(name: str, fusion: str, world: World) -> dict[str, Any]:
+    toy = Toy(name, fusion, world)
+    shared = nn.parallel.DistributedDataParallel(toy)  # kept: it sums gradients as long as it lives
+    (shared() * world.size).backward()
+    return {"gradients": {key: parameter.grad for key, parameter in toy.named_parameters()}, "loss": toy.reported}
 
 
 def test_two_processes_give_the_gradients_of_one(tmp_path: Path, free_port: int) -> None:
